@@ -1,0 +1,199 @@
+"""The configuration of a federation: every number that a decision depends on, under one hash.
+
+The hash stands in the genesis transcript, so nobody can change a rule without changing history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Any
+
+from ledgerfed.errors import InvalidValueError
+from ledgerfed.protocol.canonical import canonical_json, document_hash, fields, parse_canonical, rows
+from ledgerfed.protocol.hashing import keccak, require_range
+from ledgerfed.protocol.merkle import MAX_DEPTH
+from ledgerfed.protocol.payload import MAX_WIDTH
+from ledgerfed.protocol.reputation import Reputation
+from ledgerfed.protocol.score import ONE
+
+PROTOCOL = "LFR-1"
+MAX_COMMITTEE = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Lengths of the windows of a round, in blocks (docs/protocol.md, "State machine on chain")."""
+
+    commit: int
+    force: int
+    score: int
+    certify: int
+    challenge: int
+
+    def __post_init__(self) -> None:
+        for window in dataclass_fields(self):
+            lowest = 0 if window.name in ("challenge", "force") else 2
+            require_range(f"the {window.name} window", getattr(self, window.name), lowest, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """Thresholds of the verification gates V4-V8; Q16 where they are not counts.
+
+    max_payload_bytes: V4. root_bound: V5, largest modulus of a root of the implied autoregression.
+    noise_band: V5, the claimed residual per sample lies in [1 / band, band]. norm_bound: V5, largest implied
+    coefficient. base_distance: V6, smallest whitened distance per coefficient from the base model.
+    copy_alignment_bits: V6, two updates are near copies when the squared cosine of their R exceeds
+    1 - 2^-bits. copy_memory: V6, rounds that are remembered. outlier_factor: V7, largest whitened distance
+    in units of the lower median. score_floor: V8, smallest lower-median score (negative: a loss).
+    trace_cap and sample_cap: claimed information and samples count up to so many times the lower median.
+    """
+
+    max_payload_bytes: int
+    root_bound: int
+    noise_band: int
+    norm_bound: int
+    base_distance: int
+    copy_alignment_bits: int
+    copy_memory: int
+    outlier_factor: int
+    score_floor: int
+    trace_cap: int
+    sample_cap: int
+
+    def __post_init__(self) -> None:
+        require_range("max_payload_bytes", self.max_payload_bytes, 1, 1 << 26)
+        for name in ("root_bound", "noise_band", "norm_bound", "outlier_factor", "trace_cap", "sample_cap"):
+            require_range(name, getattr(self, name), ONE, 1 << 40)
+        require_range("base_distance", self.base_distance, 0, 1 << 32)
+        require_range("copy_alignment_bits", self.copy_alignment_bits, 1, 40)
+        require_range("copy_memory", self.copy_memory, 1, 1024)
+        require_range("score_floor", self.score_floor, -ONE, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class FederationConfig:
+    """All parameters of a federation.
+
+    `basis` is the canonical JSON of the basis document (its hash is the schema of every update), `width` its
+    number of columns. `prior` is the precision of the zero model at scale 2^-precision_scale.
+    `genesis_reputation` is what every member of the genesis registry starts with; later joiners start at zero
+    evidence.
+    """
+
+    name: str
+    basis: bytes
+    width: int
+    depth: int
+    committee: int
+    min_updates: int
+    windows: Windows
+    gates: Gates
+    genesis_reputation: Reputation
+    prior: int
+    theta_scale: int
+    precision_scale: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= 64:
+            raise InvalidValueError(f"the name of a federation has 1 to 64 characters, got {self.name!r}")
+        parse_canonical(self.basis)
+        require_range("the width of the basis", self.width, 1, MAX_WIDTH)
+        require_range("the depth of the trees", self.depth, 0, MAX_DEPTH)
+        require_range("the committee size", self.committee, 1, min(MAX_COMMITTEE, 1 << self.depth))
+        require_range("min_updates", self.min_updates, 1, 1 << self.depth)
+        require_range("the prior precision", self.prior, 1, (1 << 62) - 1)
+        require_range("the theta scale", self.theta_scale, 0, 62)
+        require_range("the precision scale", self.precision_scale, 0, 62)
+
+    @property
+    def schema(self) -> bytes:
+        """The basis id: keccak-256 of the basis document."""
+        return keccak(self.basis)
+
+    @property
+    def faults(self) -> int:
+        """f: how many validators may be faulty, floor((C - 1) / 3)."""
+        return (self.committee - 1) // 3
+
+    @property
+    def quorum(self) -> int:
+        """q: how many validators must sign, floor(2C / 3) + 1."""
+        return 2 * self.committee // 3 + 1
+
+    def document(self) -> dict[str, Any]:
+        """Return the configuration document."""
+        return {
+            "protocol": PROTOCOL,
+            "name": self.name,
+            "basis": parse_canonical(self.basis),
+            "width": self.width,
+            "depth": self.depth,
+            "committee": self.committee,
+            "min_updates": self.min_updates,
+            "windows": asdict(self.windows),
+            "gates": asdict(self.gates),
+            "genesis_reputation": self.genesis_reputation.row(),
+            "prior": str(self.prior),
+            "theta_scale": self.theta_scale,
+            "precision_scale": self.precision_scale,
+        }
+
+    def hash(self) -> bytes:
+        """Return the configuration hash."""
+        return document_hash(self.document())
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes of the document."""
+        return canonical_json(self.document())
+
+    @staticmethod
+    def from_bytes(data: bytes) -> FederationConfig:
+        """Read a configuration document.
+
+        Raises:
+            InvalidValueError: not canonical, unknown or missing keys, another protocol, a value out of range.
+        """
+        return _read(parse_canonical(data))
+
+
+_KEYS = (
+    "protocol",
+    "name",
+    "basis",
+    "width",
+    "depth",
+    "committee",
+    "min_updates",
+    "windows",
+    "gates",
+    "genesis_reputation",
+    "prior",
+    "theta_scale",
+    "precision_scale",
+)
+
+
+def _read(document: Mapping[str, Any]) -> FederationConfig:
+    record = fields("the configuration", document, _KEYS)
+    if record["protocol"] != PROTOCOL:
+        raise InvalidValueError(f"the configuration speaks {record['protocol']!r}, this program {PROTOCOL}")
+    prior = record["prior"]
+    if not isinstance(prior, str) or not prior.isdecimal():
+        raise InvalidValueError(f"prior must be a decimal string, got {prior!r}")
+    return FederationConfig(
+        name=record["name"],
+        basis=canonical_json(record["basis"]),
+        width=record["width"],
+        depth=record["depth"],
+        committee=record["committee"],
+        min_updates=record["min_updates"],
+        windows=Windows(**fields("windows", record["windows"], [f.name for f in dataclass_fields(Windows)])),
+        gates=Gates(**fields("gates", record["gates"], [f.name for f in dataclass_fields(Gates)])),
+        genesis_reputation=Reputation.from_row(rows("genesis_reputation", record["genesis_reputation"])),
+        prior=int(prior),
+        theta_scale=record["theta_scale"],
+        precision_scale=record["precision_scale"],
+    )

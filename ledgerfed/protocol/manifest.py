@@ -1,0 +1,211 @@
+"""The manifest: everything that a round decides, as one canonical document.
+
+An outcome is a pure function of configuration, base model, reputations, evidence, payloads and remembered
+updates (`ledgerfed.consensus.decide`), so every honest validator and every auditor gets the same hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from ledgerfed.errors import InvalidValueError
+from ledgerfed.protocol.canonical import canonical_json, document_hash, fields, parse_canonical, rows
+from ledgerfed.protocol.configuration import PROTOCOL
+from ledgerfed.protocol.federation import Federation
+from ledgerfed.protocol.hashing import from_hex, require_hash, require_range, to_hex
+from ledgerfed.protocol.model import GlobalModel
+from ledgerfed.protocol.reputation import Reputation, reputation_tree
+from ledgerfed.protocol.score import ONE
+
+
+class Reason(StrEnum):
+    """Why an update was admitted or not; the gate is named in docs/protocol.md and in `consensus.gates`."""
+
+    ADMITTED = "admitted"
+    ABSENT = "absent"
+    QUARANTINED = "V1:quarantined"
+    EQUIVOCATION = "V2:equivocation"
+    WITHHELD = "V3:withheld"
+    UNDECODABLE = "V4:undecodable"
+    WRONG_SCHEMA = "V4:wrong-schema"
+    WRONG_BASE = "V4:wrong-base"
+    WRONG_COUNT = "V4:wrong-sample-count"
+    TOO_FEW_SAMPLES = "V5:too-few-samples"
+    INCONSISTENT_NOISE = "V5:inconsistent-noise"
+    OUT_OF_RANGE = "V5:out-of-range"
+    UNSTABLE = "V5:unstable"
+    BASE_COPY = "V6:base-copy"
+    COPY = "V6:copy"
+    OUTLIER = "V7:outlier"
+    LOW_SCORE = "V8:low-score"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a round decided about one registry index.
+
+    `score` is the lower median of the validators' scores in Q16 (None when it was not scored), `weight` the
+    Q16 factor on its information (0 unless admitted), `measures` the integers that the gates looked at.
+    """
+
+    index: int
+    reason: Reason
+    score: int | None = None
+    weight: int = 0
+    measures: Mapping[str, int] = MappingProxyType({})
+
+    def __post_init__(self) -> None:
+        require_range("the index of a verdict", self.index, 0, (1 << 20) - 1)
+        require_range("the weight of a verdict", self.weight, 0, (1 << 53) - 1)
+        if self.score is not None:
+            require_range("the score of a verdict", self.score, -ONE, ONE)
+        for name, measure in self.measures.items():
+            require_range(f"the measure {name}", measure, -(1 << 53) + 1, (1 << 53) - 1)
+        if self.weight and not self.admitted:
+            raise InvalidValueError(f"verdict {self.index}: {self.reason} carries the weight {self.weight}")
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the update entered the aggregation."""
+        return self.reason is Reason.ADMITTED
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that a round decides. `verdicts` and `reputations` are in registry order."""
+
+    federation: Federation
+    round: int
+    base_model: bytes
+    evidence: bytes
+    verdicts: tuple[Verdict, ...]
+    model: GlobalModel
+    reputations: tuple[Reputation, ...]
+    depth: int
+
+    @property
+    def reputation_root(self) -> bytes:
+        """The root of the reputation tree."""
+        return reputation_tree(self.reputations, self.depth).root
+
+    def manifest(self) -> Manifest:
+        """Return the manifest of this outcome."""
+        return Manifest(
+            self.federation,
+            self.round,
+            self.base_model,
+            self.evidence,
+            self.verdicts,
+            self.model.hash(),
+            self.reputations,
+            self.reputation_root,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The outcome as certified: like `Outcome`, with the model by hash."""
+
+    federation: Federation
+    round: int
+    base_model: bytes
+    evidence: bytes
+    verdicts: tuple[Verdict, ...]
+    model: bytes
+    reputations: tuple[Reputation, ...]
+    reputation_root: bytes
+
+    def __post_init__(self) -> None:
+        require_range("the round of a manifest", self.round, 1, (1 << 32) - 1)
+        for name in ("base_model", "evidence", "model", "reputation_root"):
+            require_hash(f"{name} of a manifest", getattr(self, name))
+        if [v.index for v in self.verdicts] != list(range(len(self.reputations))):
+            raise InvalidValueError("a manifest has one verdict per registry index, in order")
+
+    def document(self) -> dict[str, Any]:
+        """Return the manifest document."""
+        return {
+            "protocol": PROTOCOL,
+            "chain_id": self.federation.chain_id,
+            "contract": to_hex(self.federation.contract),
+            "round": self.round,
+            "base_model": to_hex(self.base_model),
+            "evidence": to_hex(self.evidence),
+            "verdicts": [
+                {
+                    "index": v.index,
+                    "reason": v.reason.value,
+                    "score": v.score,
+                    "weight": v.weight,
+                    "measures": dict(v.measures),
+                }
+                for v in self.verdicts
+            ],
+            "model": to_hex(self.model),
+            "reputations": [r.row() for r in self.reputations],
+            "reputation_root": to_hex(self.reputation_root),
+        }
+
+    def hash(self) -> bytes:
+        """Return the manifest hash, which a certificate signs."""
+        return document_hash(self.document())
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes of the document."""
+        return canonical_json(self.document())
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Manifest:
+        """Read a manifest document.
+
+        Raises:
+            InvalidValueError: not canonical, unknown or missing keys, a value out of range.
+        """
+        return _read(parse_canonical(data))
+
+
+_KEYS = (
+    "protocol",
+    "chain_id",
+    "contract",
+    "round",
+    "base_model",
+    "evidence",
+    "verdicts",
+    "model",
+    "reputations",
+    "reputation_root",
+)
+
+
+def _read(document: dict[str, Any]) -> Manifest:
+    record = fields("the manifest", document, _KEYS)
+    if record["protocol"] != PROTOCOL:
+        raise InvalidValueError(f"the manifest speaks {record['protocol']!r}, this program {PROTOCOL}")
+    return Manifest(
+        federation=Federation(record["chain_id"], from_hex("contract", record["contract"], 20)),
+        round=record["round"],
+        base_model=from_hex("base_model", record["base_model"]),
+        evidence=from_hex("evidence", record["evidence"]),
+        verdicts=tuple(_read_verdict(x) for x in rows("verdicts", record["verdicts"])),
+        model=from_hex("model", record["model"]),
+        reputations=tuple(
+            Reputation.from_row(rows("a reputation", x)) for x in rows("reputations", record["reputations"])
+        ),
+        reputation_root=from_hex("reputation_root", record["reputation_root"]),
+    )
+
+
+def _read_verdict(document: object) -> Verdict:
+    record = fields("a verdict", document, ("index", "reason", "score", "weight", "measures"))
+    try:
+        reason = Reason(record["reason"])
+    except ValueError as error:
+        raise InvalidValueError(f"unknown reason {record['reason']!r}") from error
+    return Verdict(
+        record["index"], reason, record["score"], record["weight"], MappingProxyType(record["measures"])
+    )
