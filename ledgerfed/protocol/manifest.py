@@ -6,10 +6,8 @@ updates (`ledgerfed.consensus.decide`), so every honest validator and every audi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from ledgerfed.errors import InvalidValueError
@@ -49,21 +47,24 @@ class Verdict:
     """What a round decided about one registry index.
 
     `score` is the lower median of the validators' scores in Q16 (None when it was not scored), `weight` the
-    Q16 factor on its information (0 unless admitted), `measures` the integers that the gates looked at.
+    Q16 factor on its information (0 unless admitted), `measures` the named integers that the gates looked
+    at, in ascending name.
     """
 
     index: int
     reason: Reason
     score: int | None = None
     weight: int = 0
-    measures: Mapping[str, int] = MappingProxyType({})
+    measures: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
+        if list(self.measures) != sorted(set(self.measures)):
+            raise InvalidValueError(f"measures must stand in ascending name, got {self.measures}")
         require_range("the index of a verdict", self.index, 0, (1 << 20) - 1)
         require_range("the weight of a verdict", self.weight, 0, (1 << 53) - 1)
         if self.score is not None:
             require_range("the score of a verdict", self.score, -ONE, ONE)
-        for name, measure in self.measures.items():
+        for name, measure in self.measures:
             require_range(f"the measure {name}", measure, -(1 << 53) + 1, (1 << 53) - 1)
         if self.weight and not self.admitted:
             raise InvalidValueError(f"verdict {self.index}: {self.reason} carries the weight {self.weight}")
@@ -206,6 +207,9 @@ def _read_verdict(document: object) -> Verdict:
         reason = Reason(record["reason"])
     except ValueError as error:
         raise InvalidValueError(f"unknown reason {record['reason']!r}") from error
+    measures = record["measures"]
+    if not isinstance(measures, dict):
+        raise InvalidValueError(f"measures must be an object, got {measures!r}")
     return Verdict(
-        record["index"], reason, record["score"], record["weight"], MappingProxyType(record["measures"])
+        record["index"], reason, record["score"], record["weight"], tuple(sorted(measures.items()))
     )
