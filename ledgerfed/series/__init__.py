@@ -1,0 +1,21 @@
+"""Panels of private data: modalities on their own clocks, one grid, windows in time, local scales."""
+
+from ledgerfed.series.align import AlignedModality, AlignedPanel, align
+from ledgerfed.series.panel import Modality, Panel
+from ledgerfed.series.split import Split, Window, split
+from ledgerfed.series.standardise import TARGET, Standardisation, channel_column, standardisation
+
+__all__ = [
+    "TARGET",
+    "AlignedModality",
+    "AlignedPanel",
+    "Modality",
+    "Panel",
+    "Split",
+    "Standardisation",
+    "Window",
+    "align",
+    "channel_column",
+    "split",
+    "standardisation",
+]

@@ -1,0 +1,92 @@
+"""Daily riders of 20 stations of Chicago's elevated railway, with weather and games (`data/chicago.md`).
+
+5,684 days, 2001-01-22 to 2016-08-14. A station is a node; weather and games are shared by all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ledgerfed.errors import StoreError
+from ledgerfed.series.panel import Modality, Panel
+
+DATA: Final = Path(__file__).parent / "data" / "chicago.npz"
+ARRAYS: Final = ("first_day", "riders", "weather", "games")
+ARRAYS_SHA256: Final = "11c9e18f71baf23bfa59ae4cfc9e22ef557a0ffc16290951fe90d8f584f2c7e9"
+"""Digest of the shipped arrays, as `derive_chicago` prints it."""
+SCALE: Final = 10_000
+"""Riders and weather are stored as integers, rounded to four decimals."""
+DAY: Final = 86_400
+
+# fmt: off
+STATIONS: Final = (
+    "Addison", "Archer_35th", "Ashland", "Austin", "Belmont", "California", "Clark_Lake", "Clinton", "Harlem",
+    "Irving_Park", "Jefferson_Park", "Kedzie", "Merchandise_Mart", "Monroe", "Montrose", "Oak_Park", "Polk",
+    "Quincy_Wells", "Washington_Wells", "Western",
+)
+WEATHER: Final = {
+    "temp_min": "degF", "temp": "degF", "temp_max": "degF", "temp_change": "degF", "dew": "degF",
+    "humidity": "percent", "pressure": "inHg", "pressure_change": "inHg", "wind": "mph", "wind_max": "mph",
+    "gust": "mph", "gust_max": "mph", "percip": "in", "percip_max": "in", "weather_rain": "share",
+    "weather_snow": "share", "weather_cloud": "share", "weather_storm": "share",
+}
+GAMES: Final = (
+    "Blackhawks_Away", "Blackhawks_Home", "Bulls_Away", "Bulls_Home", "Bears_Away", "Bears_Home", "Baseball",
+)
+# fmt: on
+
+
+def load_transit() -> tuple[Panel, ...]:
+    """Return one panel per station, by name: thousand riders a day, and the shared modalities.
+
+    `weather` is known after its day; `games` (1.0 on a game day) is a fixture list, known ahead.
+
+    Raises:
+        StoreError: the shipped file is missing or not the one that this release was made with.
+    """
+    arrays = read_arrays(DATA)
+    riders = arrays["riders"] / SCALE
+    days = arrays["first_day"].astype("datetime64[D]") + np.arange(len(riders))
+    times = days.astype("datetime64[s]")
+    times.setflags(write=False)
+    modalities = (
+        Modality("weather", tuple(WEATHER), tuple(WEATHER.values()), times, arrays["weather"] / SCALE),
+        Modality("games", GAMES, ("flag",) * len(GAMES), times, arrays["games"], known_ahead=True),
+    )
+    return tuple(
+        Panel(station, DAY, times, riders[:, i], "riders", "thousand/day", modalities)
+        for i, station in enumerate(STATIONS)
+    )
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the arrays of the file.
+
+    Raises:
+        StoreError: no such file, not an npz of these arrays, or another digest than ARRAYS_SHA256.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ARRAYS}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{path} cannot be read ({error}); reinstall ledgerfed") from error
+    found = digest(arrays)
+    if found != ARRAYS_SHA256:
+        raise StoreError(f"{path} holds arrays with digest {found}, not {ARRAYS_SHA256}; reinstall ledgerfed")
+    return arrays
+
+
+def digest(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+    """Return the SHA-256 over name, type, shape and little-endian values of each array, in order."""
+    state = hashlib.sha256()
+    for name, array in arrays.items():
+        plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        state.update(f"{name} {plain.dtype.str} {plain.shape}\n".encode())
+        state.update(plain.tobytes())
+    return state.hexdigest()
