@@ -114,6 +114,23 @@ class FederationConfig:
         return keccak(self.basis)
 
     @property
+    def lags(self) -> tuple[int, ...]:
+        """The lags of the target, ascending; they are the first columns of the basis."""
+        lags = parse_canonical(self.basis).get("lags")
+        if not isinstance(lags, list) or len(lags) > self.width:
+            raise InvalidValueError(
+                f"the basis document needs a list of at most {self.width} lags, got {lags!r}"
+            )
+        for lag, previous in zip(lags, [0, *lags], strict=False):
+            require_range("a lag of the basis", lag, previous + 1, 1 << 16)
+        return tuple(lags)
+
+    @property
+    def capacity(self) -> int:
+        """How many registry positions the trees have: 2^depth."""
+        return 1 << self.depth
+
+    @property
     def faults(self) -> int:
         """f: how many validators may be faulty, floor((C - 1) / 3)."""
         return (self.committee - 1) // 3

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     BASE_COPY = "V6:base-copy"
     COPY = "V6:copy"
     OUTLIER = "V7:outlier"
+    UNSCORED = "V8:too-few-scores"
     LOW_SCORE = "V8:low-score"
 
 

@@ -8,6 +8,7 @@ refused by a deterministic gate, so not scored). A vector therefore also attests
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledgerfed.errors import InvalidValueError
@@ -58,7 +59,7 @@ def clip_score(value: int) -> int:
     return max(-ONE, min(ONE, value))
 
 
-def lower_median(values: tuple[int, ...]) -> int:
+def lower_median(values: Sequence[int]) -> int:
     """Return the lower median: the element at position (m - 1) // 2 of the sorted values.
 
     With m >= 2f + 1 values of which at most f lie, it lies within the range of the honest ones.

@@ -1,0 +1,68 @@
+"""A robust centre of information updates in their own whitened metric.
+
+Rules:
+- the start is the medoid: of all single solutions, the one with the smallest lower-median distance to the
+  updates, so fewer than half of them cannot drag it away (Rousseeuw 1984, least median of squares);
+- then a fixed number of Huber steps (Huber 1964): weight sqrt(4 m / D) beyond four times the median distance;
+- claimed information enters capped, because precision is self-reported;
+- ties go to the first in the order given: the caller orders by keccak(seed, node), never by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isqrt
+
+from ledgerfed.aggregation.information import ExactInformation, distance, pool, solve
+from ledgerfed.protocol.fixedpoint import FixedVector
+from ledgerfed.protocol.score import ONE, lower_median
+
+HUBER_STEPS = 8
+HUBER_KNEE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RobustCentre:
+    """`theta`, and per update (in the order given) its Q16 distance per coefficient and Q16 Huber weight."""
+
+    theta: FixedVector
+    distances: tuple[int, ...]
+    weights: tuple[int, ...]
+
+
+def robust_centre(
+    updates: Sequence[ExactInformation], caps: Sequence[int], prior: int, theta_scale: int
+) -> RobustCentre:
+    """Return the robust centre of at least one update.
+
+    Args:
+        updates: the information, in tie-break order.
+        caps: Q16 factors that cap the claimed information.
+        prior: precision of the zero model, at scale 2^-96.
+        theta_scale: binary scale of the coefficients.
+    """
+    theta = _medoid(updates, caps, prior, theta_scale)
+    for _ in range(HUBER_STEPS):
+        weights = _huber_weights(updates, theta)
+        factors = [cap * weight >> 16 for cap, weight in zip(caps, weights, strict=True)]
+        theta = solve(pool(zip(updates, factors, strict=True), prior, updates[0].width), theta_scale)
+    distances = tuple(distance(update, theta) for update in updates)
+    return RobustCentre(theta, distances, _huber_weights(updates, theta))
+
+
+def _medoid(
+    updates: Sequence[ExactInformation], caps: Sequence[int], prior: int, theta_scale: int
+) -> FixedVector:
+    width = updates[0].width
+    candidates = [
+        solve(pool([(update, cap)], prior, width), theta_scale)
+        for update, cap in zip(updates, caps, strict=True)
+    ]
+    return min(candidates, key=lambda theta: lower_median([distance(update, theta) for update in updates]))
+
+
+def _huber_weights(updates: Sequence[ExactInformation], theta: FixedVector) -> tuple[int, ...]:
+    distances = [distance(update, theta) for update in updates]
+    knee = HUBER_KNEE * max(1, lower_median(distances))
+    return tuple(ONE if d <= knee else isqrt((knee << 32) // d) for d in distances)

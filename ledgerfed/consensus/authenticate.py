@@ -1,0 +1,135 @@
+"""Whether evidence is what the ledger committed to: signatures, roots, openings and reveals.
+
+Rules, each checked against the members and the transcript (a failure names the statement):
+1. every sealed leaf is signed by its node over (round, index, leaf, opened_at, deadline), in time;
+2. the seal root over exactly these leaves, then each forced leaf in order, lead to the sealed transcript;
+3. at least q score commitments, each signed by its committee member over the sealed transcript;
+4. the score root over exactly these commitments leads to the scored transcript;
+5. every opening is the preimage of the leaf that counts for its node; every reveal opens its commitment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledgerfed.errors import VerificationError
+from ledgerfed.protocol import transcript
+from ledgerfed.protocol.configuration import FederationConfig
+from ledgerfed.protocol.evidence import RoundEvidence
+from ledgerfed.protocol.merkle import build_tree
+from ledgerfed.protocol.signature import require_signer
+from ledgerfed.protocol.typed_data import leaf_digest, score_commitment_digest
+
+
+def seal_root(config: FederationConfig, evidence: RoundEvidence) -> bytes:
+    """Return the root of the sealed leaves."""
+    return build_tree({item.index: item.leaf for item in evidence.leaves}, config.depth).root
+
+
+def score_root(config: FederationConfig, evidence: RoundEvidence) -> bytes:
+    """Return the root of the score commitments."""
+    return build_tree({item.index: item.commitment for item in evidence.commitments}, config.depth).root
+
+
+def sealed_transcript(config: FederationConfig, evidence: RoundEvidence) -> bytes:
+    """Return the transcript after the seal and every forced leaf, in the order of the chain."""
+    t = transcript.after_seal(
+        evidence.opened_at, evidence.round, seal_root(config, evidence), len(evidence.leaves)
+    )
+    for item in evidence.forced:
+        t = transcript.after_force(t, evidence.round, item.index, item.leaf)
+    return t
+
+
+def scored_transcript(config: FederationConfig, evidence: RoundEvidence) -> bytes:
+    """Return the transcript after the score commitments were anchored."""
+    sealed = sealed_transcript(config, evidence)
+    return transcript.after_scores(sealed, evidence.round, score_root(config, evidence))
+
+
+def effective_leaves(evidence: RoundEvidence) -> dict[int, bytes]:
+    """Return the leaf that counts for each index: the forced one where there is one, else the sealed one."""
+    leaves = {item.index: item.leaf for item in evidence.leaves}
+    leaves.update({item.index: item.leaf for item in evidence.forced})
+    return leaves
+
+
+def equivocators(evidence: RoundEvidence) -> frozenset[int]:
+    """Return the nodes with two different leaves of their own: one signed and sealed, another one forced."""
+    sealed = {item.index: item.leaf for item in evidence.leaves}
+    return frozenset(f.index for f in evidence.forced if sealed.get(f.index, f.leaf) != f.leaf)
+
+
+def authenticate(
+    config: FederationConfig, members: Sequence[bytes], evidence: RoundEvidence, sealed_in: int
+) -> bytes:
+    """Check rules 1-5 and return the scored transcript, to be compared with the chain's.
+
+    Args:
+        config: the federation's configuration.
+        members: addresses (20 bytes) in registry order.
+        evidence: what a relayer proposes, or an audit bundle holds.
+        sealed_in: number of the block that holds the seal.
+
+    Raises:
+        VerificationError: a statement does not hold; the message names round, index and value.
+    """
+    _check_leaves(members, evidence, sealed_in)
+    _check_commitments(config, members, evidence)
+    _check_openings(evidence)
+    _check_reveals(config, evidence)
+    return scored_transcript(config, evidence)
+
+
+def _check_leaves(members: Sequence[bytes], evidence: RoundEvidence, sealed_in: int) -> None:
+    for index in effective_leaves(evidence):
+        if index >= len(members):
+            raise VerificationError(f"round {evidence.round}: leaf {index} belongs to no member")
+    for leaf in evidence.leaves:
+        what = f"round {evidence.round}: leaf {leaf.index}"
+        if leaf.deadline < sealed_in:
+            raise VerificationError(f"{what} was void after block {leaf.deadline}, sealed in {sealed_in}")
+        digest = leaf_digest(
+            evidence.federation, evidence.round, leaf.index, leaf.leaf, evidence.opened_at, leaf.deadline
+        )
+        require_signer(digest, leaf.signature, members[leaf.index], what)
+
+
+def _check_commitments(config: FederationConfig, members: Sequence[bytes], evidence: RoundEvidence) -> None:
+    if len(evidence.commitments) < config.quorum:
+        raise VerificationError(
+            f"round {evidence.round}: {len(evidence.commitments)} score commitments, "
+            f"{config.quorum} are needed"
+        )
+    sealed = sealed_transcript(config, evidence)
+    for item in evidence.commitments:
+        what = f"round {evidence.round}: score commitment {item.index}"
+        if item.index >= config.committee:
+            raise VerificationError(f"{what} is not by a committee member")
+        digest = score_commitment_digest(
+            evidence.federation, evidence.round, item.index, item.commitment, sealed
+        )
+        require_signer(digest, item.signature, members[item.index], what)
+
+
+def _check_openings(evidence: RoundEvidence) -> None:
+    leaves = effective_leaves(evidence)
+    for opening in evidence.openings:
+        what = f"round {evidence.round}: opening {opening.index}"
+        if opening.round != evidence.round:
+            raise VerificationError(f"{what} is for round {opening.round}")
+        found = opening.leaf(evidence.federation)
+        if leaves.get(opening.index) != found:
+            raise VerificationError(f"{what} hashes to 0x{found.hex()}, which is not the leaf of that node")
+
+
+def _check_reveals(config: FederationConfig, evidence: RoundEvidence) -> None:
+    commitments = {item.index: item.commitment for item in evidence.commitments}
+    for reveal in evidence.reveals:
+        what = f"round {evidence.round}: scores of validator {reveal.index}"
+        if len(reveal.scores) != config.capacity:
+            raise VerificationError(f"{what}: {len(reveal.scores)} scores, the tree has {config.capacity}")
+        if reveal.round != evidence.round or commitments.get(reveal.index) != reveal.commitment(
+            evidence.federation
+        ):
+            raise VerificationError(f"{what} do not open the commitment that was anchored")

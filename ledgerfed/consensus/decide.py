@@ -1,0 +1,194 @@
+"""The decision on a round: a pure function in integers from evidence to outcome.
+
+Rules:
+- at least 2f + 1 score reveals, or the round aborts;
+- V3 an update counts as available when f + 1 reveals hold it;
+- V7 a survivor of V1-V6 is an outlier when its whitened distance from the robust centre exceeds
+  `outlier_factor` times the lower median of the distances (a median below 1.0 counts as 1.0);
+- V8 the lower median of at least 2f + 1 scores, the node's own left out, reaches `score_floor`;
+- weight = cap on claimed information * cap on claimed samples * influence of reputation * Huber weight, Q16;
+- fewer than `min_updates` updates with weight abort the round: never silently a plain mean;
+- the new model is the exact weighted pool of the admitted information; an aborted round changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ledgerfed.aggregation.information import (
+    ExactInformation,
+    pool,
+    precision_triangle,
+    ratio_cap,
+    solve,
+)
+from ledgerfed.aggregation.whitened import RobustCentre, robust_centre
+from ledgerfed.consensus import reputation as rule
+from ledgerfed.consensus.gates import MEASURE_MAX, Candidate, RoundInput, order_key, pass_gates
+from ledgerfed.errors import InvalidValueError, RoundAbortedError
+from ledgerfed.protocol.manifest import Outcome, Reason, Verdict
+from ledgerfed.protocol.model import GlobalModel
+from ledgerfed.protocol.reputation import Reputation
+from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector, lower_median
+
+
+def decide(given: RoundInput) -> Outcome:
+    """Return the outcome of a round from authenticated evidence.
+
+    Raises:
+        RoundAbortedError: too few reveals, or too few verified updates with weight.
+    """
+    reveals = given.evidence.reveals
+    needed = 2 * given.config.faults + 1
+    if len(reveals) < needed:
+        raise RoundAbortedError(f"{len(reveals)} score reveals, {needed} are needed; the round aborts")
+    candidates = [_check_holders(given, c) for c in pass_gates(given)]
+    survivors = [c for c in candidates if c.reason is None]
+    centre = _centre(given, survivors)
+    verdicts = tuple(_judge(given, c, centre) for c in candidates)
+    model = _aggregate(given, candidates, verdicts)
+    return Outcome(
+        federation=given.evidence.federation,
+        round=given.evidence.round,
+        base_model=given.base.hash(),
+        evidence=given.evidence.hash(),
+        verdicts=verdicts,
+        model=model,
+        reputations=_new_reputations(given, verdicts),
+        depth=given.config.depth,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Where a survivor stands: Q16 cap on its information, distance from the centre, Huber weight, limit."""
+
+    cap: int
+    distance: int
+    huber: int
+    limit: int
+
+
+def _check_holders(given: RoundInput, candidate: Candidate) -> Candidate:
+    if candidate.opening is None:
+        return candidate
+    holders = sum(reveal.scores[candidate.index] != NOT_HELD for reveal in given.evidence.reveals)
+    if holders > given.config.faults:
+        return candidate
+    return Candidate(candidate.index, Reason.WITHHELD, measures=(("holders", holders),))
+
+
+def _centre(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int, _Standing]:
+    if not survivors:
+        return {}
+    seed = given.evidence.opened_at
+    ordered = sorted(survivors, key=lambda c: order_key(seed, c.index))
+    information = [_information(c) for c in ordered]
+    caps = _caps(given, ordered, information)
+    centre: RobustCentre = robust_centre(information, caps, given.prior, given.config.theta_scale)
+    median = max(ONE, lower_median(centre.distances))
+    limit = median * given.config.gates.outlier_factor >> 16
+    rows = zip(ordered, caps, centre.distances, centre.weights, strict=True)
+    return {c.index: _Standing(cap, distance, huber, limit) for c, cap, distance, huber in rows}
+
+
+def _caps(
+    given: RoundInput, survivors: Sequence[Candidate], information: Sequence[ExactInformation]
+) -> list[int]:
+    """Return per survivor the Q16 factor that caps claimed information and claimed samples."""
+    gates = given.config.gates
+    traces = [item.trace for item in information]
+    samples = [c.opening.n_samples for c in survivors if c.opening]
+    trace, count = lower_median(traces), lower_median(samples)
+    return [
+        ratio_cap(t, gates.trace_cap, trace) * ratio_cap(n, gates.sample_cap, count) >> 16
+        for t, n in zip(traces, samples, strict=True)
+    ]
+
+
+def _judge(given: RoundInput, candidate: Candidate, standings: Mapping[int, _Standing]) -> Verdict:
+    if candidate.reason is not None:
+        return Verdict(candidate.index, candidate.reason, measures=candidate.measures)
+    standing = standings[candidate.index]
+    measures = {**dict(candidate.measures), "distance": standing.distance, "distance_limit": standing.limit}
+    verdict = Verdict(
+        candidate.index,
+        Reason.ADMITTED,
+        measures=tuple(sorted((name, min(value, MEASURE_MAX)) for name, value in measures.items())),
+    )
+    scores = _scores_of(given.evidence.reveals, candidate.index)
+    enough = len(scores) > 2 * given.config.faults
+    verdict = replace(verdict, score=lower_median(scores) if enough else None)
+    if standing.distance > standing.limit:
+        return replace(verdict, reason=Reason.OUTLIER)
+    if verdict.score is None:
+        return replace(verdict, reason=Reason.UNSCORED)
+    if verdict.score < given.config.gates.score_floor:
+        return replace(verdict, reason=Reason.LOW_SCORE)
+    influence = rule.influence(given.reputations[candidate.index])
+    return replace(verdict, weight=(standing.cap * standing.huber >> 16) * influence >> 16)
+
+
+def _scores_of(reveals: Sequence[ScoreVector], index: int) -> list[int]:
+    """Return the scores that others gave to `index`."""
+    found = (reveal.scores[index] for reveal in reveals if reveal.index != index)
+    return [score for score in found if score not in (NOT_HELD, GATED)]
+
+
+def _aggregate(
+    given: RoundInput, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]
+) -> GlobalModel:
+    admitted = [
+        (_information(c), v.weight) for c, v in zip(candidates, verdicts, strict=True) if v.weight > 0
+    ]
+    if len(admitted) < given.config.min_updates:
+        raise RoundAbortedError(
+            f"{len(admitted)} verified updates with weight, {given.config.min_updates} are needed; "
+            "the round aborts"
+        )
+    pooled = pool(admitted, given.prior, given.config.width)
+    return GlobalModel(
+        given.config.schema,
+        len(admitted),
+        solve(pooled, given.config.theta_scale),
+        precision_triangle(pooled, given.config.precision_scale),
+    )
+
+
+def _new_reputations(given: RoundInput, verdicts: Sequence[Verdict]) -> tuple[Reputation, ...]:
+    floor = given.config.gates.score_floor
+    trained = [
+        rule.train_step(
+            given.reputations[v.index],
+            v.reason,
+            rule.quality(v.score, floor) if v.score is not None else 0,
+            given.evidence.round,
+        )
+        for v in verdicts
+    ]
+    return tuple(_validated(given, verdicts, index, r) for index, r in enumerate(trained))
+
+
+def _validated(
+    given: RoundInput, verdicts: Sequence[Verdict], index: int, reputation: Reputation
+) -> Reputation:
+    if index >= given.config.committee:
+        return reputation
+    if all(item.index != index for item in given.evidence.commitments):
+        return rule.absent_validator_step(reputation)
+    reveal = next((r for r in given.evidence.reveals if r.index == index), None)
+    if reveal is None:
+        return rule.validate_step(reputation, None)
+    scored = [v for v in verdicts if v.score is not None and v.index != index]
+    given_scores = [reveal.scores[v.index] for v in scored]
+    pairs = [(s, v.score) for s, v in zip(given_scores, scored, strict=True) if s not in (NOT_HELD, GATED)]
+    return rule.validate_step(
+        reputation, rule.deviation([s for s, _ in pairs], [m for _, m in pairs if m is not None])
+    )
+
+
+def _information(candidate: Candidate) -> ExactInformation:
+    if candidate.information is None:
+        raise InvalidValueError(f"update {candidate.index} was not decoded")
+    return candidate.information

@@ -1,0 +1,191 @@
+"""The gates V1-V6: whether an update may be scored at all.
+
+Rules, in this order; the first that fails gives the reason:
+- V1 the node is registered and not quarantined;
+- V2 one leaf, sealed or forced; two different ones are an equivocation;
+- V3 opened, and the payload is here (whether f + 1 validators hold it is decided with the scores);
+- V4 canonical bytes of bounded size, the federation's schema, the round's base model, the committed count;
+- V5 enough samples for the width, a residual that fits the claimed noise, bounded and stable coefficients;
+- V6 evidence of training: not the base model in disguise, not a scaled copy of what another node showed first.
+V7 (robust distance) and V8 (scores) need all survivors and live in `decide`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ledgerfed.aggregation.information import ExactInformation, aligned, distance, expand, pool, solve
+from ledgerfed.consensus.authenticate import effective_leaves, equivocators
+from ledgerfed.consensus.stability import is_stable, largest_coefficient
+from ledgerfed.errors import InvalidValueError
+from ledgerfed.protocol.configuration import FederationConfig
+from ledgerfed.protocol.evidence import RoundEvidence
+from ledgerfed.protocol.hashing import keccak, word
+from ledgerfed.protocol.leaf import Opening
+from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.model import GlobalModel
+from ledgerfed.protocol.payload import RESIDUAL_SCALE, InformationUpdate, decode_update, update_hash
+from ledgerfed.protocol.reputation import Reputation
+from ledgerfed.protocol.score import ONE
+
+SAMPLES_PER_COLUMN = 3
+"""Fewer samples per column reveal too much of a panel and say too little (V5)."""
+MEASURE_MAX = (1 << 53) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class PastUpdate:
+    """An update that was opened in an earlier round."""
+
+    round: int
+    index: int
+    update: InformationUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class RoundInput:
+    """All that the decision on a round is a function of.
+
+    `payloads` maps update hashes to payloads; `history` holds the updates opened in the remembered rounds
+    before this one; `reputations` are those after the last certified round, in registry order.
+    """
+
+    config: FederationConfig
+    base: GlobalModel
+    reputations: tuple[Reputation, ...]
+    evidence: RoundEvidence
+    payloads: Mapping[bytes, bytes]
+    history: tuple[PastUpdate, ...]
+
+    def __post_init__(self) -> None:
+        if self.base.schema != self.config.schema or self.base.width != self.config.width:
+            raise InvalidValueError("the base model stands on another basis than the configuration")
+        for digest, payload in self.payloads.items():
+            if update_hash(payload) != digest:
+                raise InvalidValueError(
+                    f"a payload hashes to 0x{update_hash(payload).hex()}, not to its name"
+                )
+
+    @property
+    def prior(self) -> int:
+        """The precision of the zero model at scale 2^-96, as `pool` wants it."""
+        return self.config.prior << (96 - self.config.precision_scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the gates know about one index: a survivor has information and no reason."""
+
+    index: int
+    reason: Reason | None
+    opening: Opening | None = None
+    update: InformationUpdate | None = None
+    information: ExactInformation | None = None
+    measures: tuple[tuple[str, int], ...] = ()
+
+
+def pass_gates(round_input: RoundInput) -> tuple[Candidate, ...]:
+    """Return one candidate per registry index, in order, after the gates V1-V6."""
+    candidates = [_examine(round_input, index) for index in range(len(round_input.reputations))]
+    return tuple(_check_copies(round_input, candidates))
+
+
+def order_key(seed: bytes, index: int) -> bytes:
+    """Return the tie-break key of a node: keccak(seed, index), so that no position can be sought out."""
+    return keccak(seed + word(index))
+
+
+def _examine(given: RoundInput, index: int) -> Candidate:
+    if given.reputations[index].quarantined_until >= given.evidence.round:
+        return Candidate(index, Reason.QUARANTINED)
+    if index not in effective_leaves(given.evidence):
+        return Candidate(index, Reason.ABSENT)
+    if index in equivocators(given.evidence):
+        return Candidate(index, Reason.EQUIVOCATION)
+    opening = next((o for o in given.evidence.openings if o.index == index), None)
+    payload = given.payloads.get(opening.update_hash) if opening else None
+    if opening is None or payload is None:
+        return Candidate(index, Reason.WITHHELD)
+    candidate = _decode(given, opening, payload)
+    return candidate if candidate.reason else _check_values(given, candidate)
+
+
+def _decode(given: RoundInput, opening: Opening, payload: bytes) -> Candidate:
+    index, base = opening.index, given.base.hash()
+    if len(payload) > given.config.gates.max_payload_bytes:
+        return Candidate(index, Reason.UNDECODABLE, opening, measures=(("bytes", len(payload)),))
+    try:
+        update = decode_update(payload)
+    except InvalidValueError:
+        return Candidate(index, Reason.UNDECODABLE, opening, measures=(("bytes", len(payload)),))
+    schema = given.config.schema
+    reason = None
+    if opening.schema != schema or update.schema != schema or update.width != given.config.width:
+        reason = Reason.WRONG_SCHEMA
+    elif opening.base_model != base or update.base_model != base:
+        reason = Reason.WRONG_BASE
+    elif opening.n_samples != update.n_samples:
+        reason = Reason.WRONG_COUNT
+    return Candidate(index, reason, opening, update, None if reason else expand(update))
+
+
+def _check_values(given: RoundInput, candidate: Candidate) -> Candidate:
+    update, information = _parts(candidate)
+    gates = given.config.gates
+    if update.n_samples < SAMPLES_PER_COLUMN * update.width:
+        measured = replace(candidate, measures=(("samples", update.n_samples),))
+        return replace(measured, reason=Reason.TOO_FEW_SAMPLES)
+    noise = (update.residual << (16 - RESIDUAL_SCALE)) // update.n_samples
+    theta = solve(pool([(information, ONE)], given.prior, update.width), given.config.theta_scale)
+    largest = largest_coefficient(theta)
+    measures = {
+        "base_distance": distance(information, given.base.theta),
+        "largest_coefficient": largest,
+        "noise": noise,
+    }
+    candidate = replace(candidate, measures=_measures(measures))
+    lags = given.config.lags
+    if not noise * gates.noise_band >= ONE * ONE or noise > gates.noise_band:
+        return replace(candidate, reason=Reason.INCONSISTENT_NOISE)
+    if largest > gates.norm_bound:
+        return replace(candidate, reason=Reason.OUT_OF_RANGE)
+    if not is_stable(theta.values[: len(lags)], theta.scale, lags, gates.root_bound):
+        return replace(candidate, reason=Reason.UNSTABLE)
+    if measures["base_distance"] < gates.base_distance:
+        return replace(candidate, reason=Reason.BASE_COPY)
+    return candidate
+
+
+def _check_copies(given: RoundInput, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Of aligned updates only the first author keeps its own; within a round the tie-break key decides."""
+    now = given.evidence.round
+    shown = [(p.round, p.index, expand(p.update)) for p in given.history]
+    shown += [(now, c.index, c.information) for c in candidates if c.information and c.reason is None]
+    return [
+        replace(c, reason=Reason.COPY) if c.reason is None and _is_copy(given, c, shown) else c
+        for c in candidates
+    ]
+
+
+def _is_copy(
+    given: RoundInput, candidate: Candidate, shown: Sequence[tuple[int, int, ExactInformation]]
+) -> bool:
+    _, information = _parts(candidate)
+    bits = given.config.gates.copy_alignment_bits
+    authors = [
+        (number, order_key(given.evidence.opened_at, index), index)
+        for number, index, other in shown
+        if aligned(information, other, bits)
+    ]
+    return min(authors)[2] != candidate.index
+
+
+def _parts(candidate: Candidate) -> tuple[InformationUpdate, ExactInformation]:
+    if candidate.update is None or candidate.information is None:
+        raise InvalidValueError(f"update {candidate.index} was not decoded")
+    return candidate.update, candidate.information
+
+
+def _measures(values: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((name, min(value, MEASURE_MAX)) for name, value in values.items()))

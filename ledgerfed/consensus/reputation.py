@@ -1,0 +1,101 @@
+"""How reputation moves: bounded, slow to gain, quick to lose, the same integers everywhere.
+
+Rules, for the trainer and the validator pair of a node alike (one step per certified round):
+- a' = a - (a >> 4) + pos    good evidence, a memory of about 16 rounds;
+- b' = b - (b >> 5) + neg    bad evidence is forgotten half as fast;
+- R = (a + 1) / (a + b + 4), so a newcomer without evidence stands at 0.25;
+- absence adds nothing and decays towards the newcomer's value;
+- influence: no weight at R <= 0.25, full weight from R >= 0.40.
+The fixpoints bound a below 2^21 and b below 2^26 (`protocol.reputation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.reputation import Evidence, Reputation
+from ledgerfed.protocol.score import ONE
+
+QUARANTINE_ROUNDS = 20
+STATISTICAL, HARD, FAULT = 2 * ONE, 4 * ONE, 16 * ONE
+
+_PENALTY: Mapping[Reason, int] = {
+    Reason.ABSENT: 0,
+    Reason.QUARANTINED: 0,
+    Reason.EQUIVOCATION: FAULT,
+    Reason.WITHHELD: HARD,
+    Reason.UNDECODABLE: HARD,
+    Reason.WRONG_SCHEMA: HARD,
+    Reason.WRONG_BASE: HARD,
+    Reason.WRONG_COUNT: HARD,
+    Reason.TOO_FEW_SAMPLES: HARD,
+    Reason.INCONSISTENT_NOISE: HARD,
+    Reason.OUT_OF_RANGE: HARD,
+    Reason.UNSTABLE: HARD,
+    Reason.BASE_COPY: HARD,
+    Reason.COPY: HARD,
+    Reason.OUTLIER: STATISTICAL,
+    Reason.UNSCORED: STATISTICAL,
+    Reason.LOW_SCORE: STATISTICAL,
+}
+
+
+def step(evidence: Evidence, positive: int, negative: int) -> Evidence:
+    """Return the evidence after one round with Q16 amounts of good and bad."""
+    return Evidence(
+        evidence.a - (evidence.a >> 4) + positive,
+        evidence.b - (evidence.b >> 5) + negative,
+    )
+
+
+def train_step(reputation: Reputation, reason: Reason, quality: int, round_number: int) -> Reputation:
+    """Return the reputation after the verdict `reason`; `quality` (Q16) counts for an admitted update."""
+    if reason is Reason.ADMITTED:
+        trainer = step(reputation.trainer, quality, ONE - quality)
+    else:
+        trainer = step(reputation.trainer, 0, _PENALTY[reason])
+    until = reputation.quarantined_until
+    if reason is Reason.EQUIVOCATION:
+        until = round_number + QUARANTINE_ROUNDS
+    return Reputation(trainer, reputation.validator, until)
+
+
+def validate_step(reputation: Reputation, deviation: int | None) -> Reputation:
+    """Return the reputation after a validator's scores deviated by at most `deviation` (Q16) from the medians.
+
+    None means that it committed and never revealed. The good part is (1/2 - d) / (1/2 + d) (BlockFLow).
+    """
+    if deviation is None:
+        return _with_validator(reputation, 0, HARD)
+    half = ONE // 2
+    positive = max(0, (half - deviation) * ONE // (half + deviation))
+    return _with_validator(reputation, positive, ONE - positive)
+
+
+def absent_validator_step(reputation: Reputation) -> Reputation:
+    """Return the reputation of a committee member that took no part in scoring: it only decays."""
+    return _with_validator(reputation, 0, 0)
+
+
+def quality(score: int, floor: int) -> int:
+    """Return how good an admitted score is in Q16: 0 at the floor of gate V8, ONE from no loss upwards."""
+    return max(0, min(ONE, (score - floor) * ONE // -floor))
+
+
+def influence(reputation: Reputation) -> int:
+    """Return the Q16 factor of a trainer's reputation on its weight: clamp((R - 0.25) / 0.15, 0, 1)."""
+    return max(0, min(ONE, (20 * reputation.trainer.value - 5 * ONE) // 3))
+
+
+def deviation(scores: Sequence[int], medians: Sequence[int]) -> int:
+    """Return the largest distance of a validator's scores from the medians (0 when it scored nothing)."""
+    return max((abs(s - m) for s, m in zip(scores, medians, strict=True)), default=0)
+
+
+def _with_validator(reputation: Reputation, positive: int, negative: int) -> Reputation:
+    return Reputation(
+        reputation.trainer,
+        step(reputation.validator, positive, negative),
+        reputation.quarantined_until,
+    )
