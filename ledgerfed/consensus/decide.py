@@ -43,7 +43,7 @@ def decide(given: RoundInput) -> Outcome:
     needed = 2 * given.config.faults + 1
     if len(reveals) < needed:
         raise RoundAbortedError(f"{len(reveals)} score reveals, {needed} are needed; the round aborts")
-    candidates = [_check_holders(given, c) for c in pass_gates(given)]
+    candidates = pass_gates(given, available(given))
     survivors = [c for c in candidates if c.reason is None]
     centre = _centre(given, survivors)
     verdicts = tuple(_judge(given, c, centre) for c in candidates)
@@ -70,13 +70,24 @@ class _Standing:
     limit: int
 
 
-def _check_holders(given: RoundInput, candidate: Candidate) -> Candidate:
-    if candidate.opening is None:
-        return candidate
-    holders = sum(reveal.scores[candidate.index] != NOT_HELD for reveal in given.evidence.reveals)
-    if holders > given.config.faults:
-        return candidate
-    return Candidate(candidate.index, Reason.WITHHELD, measures=(("holders", holders),))
+def available(given: RoundInput) -> frozenset[int]:
+    """Return the indices whose opening at least f + 1 reveals hold, so that an honest validator has it.
+
+    Raises:
+        InvalidValueError: the payload of one of them is not among the payloads; pull it by its hash first.
+    """
+    found = set()
+    for opening in given.evidence.openings:
+        holders = sum(reveal.scores[opening.index] != NOT_HELD for reveal in given.evidence.reveals)
+        if holders <= given.config.faults:
+            continue
+        if opening.update_hash not in given.payloads:
+            raise InvalidValueError(
+                f"round {given.evidence.round}: {holders} validators hold the payload "
+                f"0x{opening.update_hash.hex()}, which is missing here; pull it by its hash"
+            )
+        found.add(opening.index)
+    return frozenset(found)
 
 
 def _centre(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int, _Standing]:

@@ -3,10 +3,10 @@
 Rules, in this order; the first that fails gives the reason:
 - V1 the node is registered and not quarantined;
 - V2 one leaf, sealed or forced; two different ones are an equivocation;
-- V3 opened, and the payload is here (whether f + 1 validators hold it is decided with the scores);
+- V3 opened and available (what that means is the caller's: held here, or held by f + 1 validators);
 - V4 canonical bytes of bounded size, the federation's schema, the round's base model, the committed count;
 - V5 enough samples for the width, a residual that fits the claimed noise, bounded and stable coefficients;
-- V6 evidence of training: not the base model in disguise, not a scaled copy of what another node showed first.
+- V6 evidence of training: not the base model in disguise, nor a scaled copy of what another showed first.
 V7 (robust distance) and V8 (scores) need all survivors and live in `decide`.
 """
 
@@ -25,7 +25,7 @@ from ledgerfed.protocol.hashing import keccak, word
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.model import GlobalModel
-from ledgerfed.protocol.payload import RESIDUAL_SCALE, InformationUpdate, decode_update, update_hash
+from ledgerfed.protocol.payload import InformationUpdate, decode_update, update_hash
 from ledgerfed.protocol.reputation import Reputation
 from ledgerfed.protocol.score import ONE
 
@@ -63,9 +63,7 @@ class RoundInput:
             raise InvalidValueError("the base model stands on another basis than the configuration")
         for digest, payload in self.payloads.items():
             if update_hash(payload) != digest:
-                raise InvalidValueError(
-                    f"a payload hashes to 0x{update_hash(payload).hex()}, not to its name"
-                )
+                raise InvalidValueError(f"the payload 0x{digest.hex()} does not hash to its name")
 
     @property
     def prior(self) -> int:
@@ -85,10 +83,13 @@ class Candidate:
     measures: tuple[tuple[str, int], ...] = ()
 
 
-def pass_gates(round_input: RoundInput) -> tuple[Candidate, ...]:
-    """Return one candidate per registry index, in order, after the gates V1-V6."""
-    candidates = [_examine(round_input, index) for index in range(len(round_input.reputations))]
-    return tuple(_check_copies(round_input, candidates))
+def pass_gates(given: RoundInput, available: frozenset[int]) -> tuple[Candidate, ...]:
+    """Return one candidate per registry index, in order, after the gates V1-V6.
+
+    An index outside `available` is withheld, whatever `given` happens to hold of it.
+    """
+    candidates = [_examine(given, index, available) for index in range(len(given.reputations))]
+    return tuple(_check_copies(given, candidates))
 
 
 def order_key(seed: bytes, index: int) -> bytes:
@@ -96,7 +97,7 @@ def order_key(seed: bytes, index: int) -> bytes:
     return keccak(seed + word(index))
 
 
-def _examine(given: RoundInput, index: int) -> Candidate:
+def _examine(given: RoundInput, index: int, available: frozenset[int]) -> Candidate:
     if given.reputations[index].quarantined_until >= given.evidence.round:
         return Candidate(index, Reason.QUARANTINED)
     if index not in effective_leaves(given.evidence):
@@ -104,10 +105,9 @@ def _examine(given: RoundInput, index: int) -> Candidate:
     if index in equivocators(given.evidence):
         return Candidate(index, Reason.EQUIVOCATION)
     opening = next((o for o in given.evidence.openings if o.index == index), None)
-    payload = given.payloads.get(opening.update_hash) if opening else None
-    if opening is None or payload is None:
+    if opening is None or index not in available:
         return Candidate(index, Reason.WITHHELD)
-    candidate = _decode(given, opening, payload)
+    candidate = _decode(given, opening, given.payloads[opening.update_hash])
     return candidate if candidate.reason else _check_values(given, candidate)
 
 
@@ -136,7 +136,7 @@ def _check_values(given: RoundInput, candidate: Candidate) -> Candidate:
     if update.n_samples < SAMPLES_PER_COLUMN * update.width:
         measured = replace(candidate, measures=(("samples", update.n_samples),))
         return replace(measured, reason=Reason.TOO_FEW_SAMPLES)
-    noise = (update.residual << (16 - RESIDUAL_SCALE)) // update.n_samples
+    noise = update.residual // update.n_samples
     theta = solve(pool([(information, ONE)], given.prior, update.width), given.config.theta_scale)
     largest = largest_coefficient(theta)
     measures = {

@@ -62,7 +62,7 @@ def train_step(reputation: Reputation, reason: Reason, quality: int, round_numbe
 
 
 def validate_step(reputation: Reputation, deviation: int | None) -> Reputation:
-    """Return the reputation after a validator's scores deviated by at most `deviation` (Q16) from the medians.
+    """Return the reputation after a validator's scores deviated from the medians by `deviation` (Q16).
 
     None means that it committed and never revealed. The good part is (1/2 - d) / (1/2 + d) (BlockFLow).
     """
