@@ -1,0 +1,1 @@
+"""Adapter to the chain: the compiled contract, keys, the outbox and the web3 gateway (imported lazily)."""

@@ -1,0 +1,63 @@
+"""`python -m ledgerfed.ledger.compile [SOURCE]`: compile the contract and write the committed artifact.
+
+Needs the compiler, which only the test extra brings (`pip install 'ledgerfed[test]'`). The settings stand in
+the source's pragmas; the artifact repeats them, with the keccak-256 of the source, the bytecode, the ABI and
+the layout of storage and immutables. A test recompiles and compares, byte by byte.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ledgerfed.errors import ConfigurationError
+from ledgerfed.ledger.artifact import ARTIFACT_NAME
+from ledgerfed.protocol.hashing import keccak, to_hex
+
+SOURCE = Path(__file__).resolve().parents[2] / "contracts" / "RoundLedger.vy"
+TARGET = Path(__file__).resolve().parent / "artifacts" / ARTIFACT_NAME
+COMPILER = "0.4.3"
+
+
+def compile_contract(source: str) -> dict[str, Any]:
+    """Return the artifact document of a Vyper source.
+
+    Raises:
+        ConfigurationError: the compiler is missing or has another version.
+    """
+    try:
+        import vyper
+    except ImportError as error:
+        raise ConfigurationError("vyper is not installed; pip install 'ledgerfed[test]' brings it") from error
+    version = vyper.__version__.split("+")[0]
+    if version != COMPILER:
+        raise ConfigurationError(f"vyper {version} is installed; the artifact needs {COMPILER}")
+    output = vyper.compile_code(source, output_formats=["abi", "bytecode", "bytecode_runtime", "layout"])
+    return {
+        "contract": "RoundLedger",
+        "compiler": {"name": "vyper", "version": version, "evm_version": "cancun", "optimize": "gas"},
+        "source_keccak": to_hex(keccak(source.encode())),
+        "abi": output["abi"],
+        "creation_bytecode": output["bytecode"],
+        "runtime_bytecode": output["bytecode_runtime"],
+        "layout": output["layout"],
+    }
+
+
+def render(document: dict[str, Any]) -> str:
+    """Return the text of the artifact file: sorted, indented JSON, so that a change can be read in a diff."""
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+def main(arguments: list[str]) -> None:
+    """Compile the source that is named, or the repository's, and write the artifact."""
+    source = Path(arguments[0]) if arguments else SOURCE
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text(render(compile_contract(source.read_text("utf-8"))), "utf-8")
+    sys.stdout.write(f"wrote {TARGET}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
