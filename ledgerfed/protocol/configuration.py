@@ -116,7 +116,8 @@ class FederationConfig:
     @property
     def lags(self) -> tuple[int, ...]:
         """The lags of the target, ascending; they are the first columns of the basis."""
-        lags = parse_canonical(self.basis).get("lags")
+        target = parse_canonical(self.basis).get("target")
+        lags = target.get("lags") if isinstance(target, dict) else None
         if not isinstance(lags, list) or len(lags) > self.width:
             raise InvalidValueError(
                 f"the basis document needs a list of at most {self.width} lags, got {lags!r}"
