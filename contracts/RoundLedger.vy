@@ -161,7 +161,7 @@ def __init__(
     @param members Addresses by registry index
     @param committee Size C of the committee of epoch 0: the first C members
     @param depth Depth of the Merkle trees; 2^depth positions
-    @param windows Blocks for commit, force, score, certify (each at least 1) and challenge
+    @param windows Blocks to commit, force, score, certify and challenge; only force and challenge may be 0
     @param min_updates Fewest leaves that a round may be sealed with
     """
     count: uint256 = len(members)
@@ -173,7 +173,8 @@ def __init__(
     assert min_updates >= 1 and min_updates <= count, "min_updates must be from 1 to the number of members"
     for i: uint256 in range(5):
         assert windows[i] <= MAX_WINDOW, "a window is longer than 2^24 - 1 blocks"
-        assert windows[i] >= 1 or i == CHALLENGE_WINDOW, "a window has no blocks"
+        # Nobody can force in a force window of 0 blocks unless in the block of the seal: the configuration's choice.
+        assert windows[i] >= 1 or i == FORCE_WINDOW or i == CHALLENGE_WINDOW, "a window has no blocks"
 
     CONFIG_HASH = config_hash
     COMMITTEE = committee

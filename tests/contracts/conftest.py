@@ -34,7 +34,7 @@ CONSTRUCTOR = [
 ]
 
 
-class Reverted(Exception):
+class RevertedError(Exception):
     """The contract refused; the message is its reason."""
 
 
@@ -85,7 +85,7 @@ class Evm:
         )
 
     def transact(self, sender: bytes, to: bytes, data: bytes) -> Receipt:
-        """Run one whole transaction, gas as a block would charge it; raise Reverted if it fails."""
+        """Run one whole transaction, gas as a block would charge it; raise RevertedError if it fails."""
         state = self._state
         state.execution_context = self._context()
         unsigned = PragueTransactionBuilder.create_unsigned_transaction(
@@ -95,13 +95,16 @@ class Evm:
         computation = state.apply_transaction(transaction)
         state.lock_changes()
         if computation.is_error:
-            raise Reverted(revert_reason(bytes(computation.output)))
+            raise RevertedError(revert_reason(bytes(computation.output)))
         gas = transaction.gas - computation.get_gas_remaining()
         refund = min(computation.get_gas_refund(), gas // 5)
         floor = 21_000 + 10 * (4 * len(data) - 3 * data.count(0)) if to else 0
         logs = tuple(_log(topics, data) for _, topics, data in computation.get_log_entries())
         output = computation.msg.storage_address if not to else bytes(computation.output)
         return Receipt(max(gas - refund, floor), logs, output)
+
+    def code(self, address: bytes) -> bytes:
+        return self._state.get_code(address)
 
 
 def revert_reason(output: bytes) -> str:
@@ -156,10 +159,21 @@ class Ledger:
         selector = keccak(f"{name}({','.join(types)})".encode())[:4]
         return self.evm.transact(sender, self.address, selector + encode(types, arguments))
 
+    def refusal(self, name: str, *arguments: object, sender: bytes) -> str | None:
+        """Send it and return the reason why it was refused, or None when it was not."""
+        try:
+            self.transact(name, *arguments, sender=sender)
+        except RevertedError as error:
+            return str(error)
+        return None
+
     def view(self, name: str, *arguments: object) -> object:
         output = self.transact(name, *arguments, sender=DEPLOYER).output
         (value,) = decode([canonical_type(o) for o in self._functions[name]["outputs"]], output)
         return value
+
+    def code(self) -> bytes:
+        return self.evm.code(self.address)
 
     def state(self) -> dict[str, int]:
         return dict(zip(STATE_FIELDS, self.view("state"), strict=True))
@@ -209,6 +223,6 @@ def reverts() -> Callable[..., object]:
     def expect(reason: str) -> object:
         import re
 
-        return pytest.raises(Reverted, match=re.escape(reason))
+        return pytest.raises(RevertedError, match=re.escape(reason))
 
     return expect
