@@ -1,0 +1,87 @@
+"""What earlier rounds showed: the updates that gate V6 compares a new one with.
+
+Rules, so that every node and every auditor remembers the same:
+- only certified rounds count, because only their evidence is agreed on; round r remembers those from
+  r - copy_memory to r - 1;
+- of their openings those that f + 1 reveals hold (gate V3): others may be unknown to an honest node;
+- of these the payloads that decode on the federation's basis; what stands on another basis copies nobody;
+- in ascending round and index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ledgerfed.consensus.gates import PastUpdate
+from ledgerfed.errors import InvalidValueError
+from ledgerfed.protocol.configuration import FederationConfig
+from ledgerfed.protocol.evidence import RoundEvidence
+from ledgerfed.protocol.leaf import Opening
+from ledgerfed.protocol.payload import InformationUpdate, decode_update
+from ledgerfed.protocol.score import NOT_HELD
+
+
+def past_updates(
+    config: FederationConfig,
+    evidences: Sequence[RoundEvidence],
+    payloads: Mapping[bytes, bytes],
+    round_number: int,
+) -> tuple[PastUpdate, ...]:
+    """Return the updates that round `round_number` remembers, as `RoundInput.history` wants them.
+
+    Args:
+        config: the federation's configuration.
+        evidences: those of certified rounds, in any order; rounds outside the memory are passed over.
+        payloads: payloads by update hash, for the remembered rounds at least.
+        round_number: the round to be decided.
+
+    Raises:
+        InvalidValueError: one round has two evidences, or a payload that f + 1 validators held is missing.
+    """
+    remembered = {e.round: e for e in evidences if _remembers(config, round_number, e.round)}
+    if len(remembered) != sum(_remembers(config, round_number, e.round) for e in evidences):
+        raise InvalidValueError(f"a round has two evidences among {[e.round for e in evidences]}")
+    return tuple(
+        past
+        for number in sorted(remembered)
+        for past in _opened_updates(config, remembered[number], payloads)
+    )
+
+
+def held_openings(config: FederationConfig, evidence: RoundEvidence) -> tuple[Opening, ...]:
+    """Return the openings that at least f + 1 reveals hold, so that an honest validator has the payload."""
+    return tuple(
+        opening
+        for opening in evidence.openings
+        if sum(reveal.scores[opening.index] != NOT_HELD for reveal in evidence.reveals) > config.faults
+    )
+
+
+def _remembers(config: FederationConfig, now: int, then: int) -> bool:
+    return now - config.gates.copy_memory <= then < now
+
+
+def _opened_updates(
+    config: FederationConfig, evidence: RoundEvidence, payloads: Mapping[bytes, bytes]
+) -> Iterator[PastUpdate]:
+    for opening in held_openings(config, evidence):
+        payload = payloads.get(opening.update_hash)
+        if payload is None:
+            raise InvalidValueError(
+                f"round {evidence.round}: the payload 0x{opening.update_hash.hex()} of node {opening.index} "
+                "is missing here; pull it by its hash"
+            )
+        update = _decode(config, payload)
+        if update is not None:
+            yield PastUpdate(evidence.round, opening.index, update)
+
+
+def _decode(config: FederationConfig, payload: bytes) -> InformationUpdate | None:
+    """Return the update if it is one on the federation's basis, within the size that gate V4 allows."""
+    if len(payload) > config.gates.max_payload_bytes:
+        return None
+    try:
+        update = decode_update(payload)
+    except InvalidValueError:
+        return None
+    return update if update.schema == config.schema and update.width == config.width else None
