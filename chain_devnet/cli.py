@@ -1,0 +1,90 @@
+"""The devnet as a program: options, one block of text, and a clean end."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+
+from ledgerfed.errors import LedgerFedError
+
+DEFAULT_DIRECTORY = Path(".ledgerfed/devnet")
+DEFAULT_PORT = 8545
+DEFAULT_CHAIN_ID = 31337
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a devnet until SIGINT or SIGTERM; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return run(
+            directory=None if options.in_memory else options.dir,
+            host=options.host,
+            port=options.port,
+            chain_id=options.chain_id,
+            block_time=options.block_time,
+        )
+    except LedgerFedError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+
+
+def run(
+    directory: Path | None = DEFAULT_DIRECTORY,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    chain_id: int = DEFAULT_CHAIN_ID,
+    block_time: float | None = None,
+) -> int:
+    """Serve a chain on wall-clock time until SIGINT or SIGTERM (`DevnetServer` has the parameters).
+
+    Raises:
+        LedgerFedError: the port, the directory or a parameter cannot be used; nothing was started.
+    """
+    from chain_devnet.server import DevnetServer  # the EVM takes half a second to import
+
+    ended = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    server = DevnetServer(
+        directory, host, port, chain_id=chain_id, block_time=block_time, clock=lambda: int(time.time())
+    )
+    with server:
+        where = "memory only" if directory is None else str(directory)
+        head = server.chain.head.header.number
+        print(f"devnet {server.url} (chain id {chain_id}, block {head}, kept in {where})")  # noqa: T201
+        print("Funded accounts; these keys are public, never use them for anything of value:")  # noqa: T201
+        for account in server.accounts:
+            print(f"  {account.checksum_address}  0x{account.key.hex()}")  # noqa: T201
+        sys.stdout.flush()
+        ended.wait()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chain_devnet", description="A durable Ethereum chain for development."
+    )
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "--dir", type=Path, default=DEFAULT_DIRECTORY, help="where the chain is kept (%(default)s)"
+    )
+    place.add_argument("--in-memory", action="store_true", help="keep nothing on disk")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="TCP port; 0 takes a free one (%(default)s)"
+    )
+    parser.add_argument(
+        "--chain-id", type=int, default=DEFAULT_CHAIN_ID, help="EIP-155 chain id (%(default)s)"
+    )
+    parser.add_argument(
+        "--block-time",
+        type=float,
+        metavar="SECONDS",
+        help="mine at intervals (default: a block per transaction)",
+    )
+    return parser

@@ -1,0 +1,48 @@
+"""What makes one devnet chain differ from another; fixed when the chain is created."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ledgerfed.errors import InvalidValueError
+
+CHAIN_ID = 31337
+GAS_LIMIT = 30_000_000
+GENESIS_TIME = 1_767_225_600  # 2026-01-01T00:00:00Z, fixed so that equal chains have equal hashes
+MAX_UINT64 = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConfig:
+    """Parameters of genesis. `fund` maps 20-byte addresses to wei, beside the public dev accounts."""
+
+    chain_id: int = CHAIN_ID
+    genesis_time: int = GENESIS_TIME
+    gas_limit: int = GAS_LIMIT
+    fund: Mapping[bytes, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.chain_id <= MAX_UINT64 // 2 - 36:
+            raise InvalidValueError(f"chain id {self.chain_id} is out of range; use a positive 62-bit number")
+        if not 0 <= self.genesis_time < 2**62:
+            raise InvalidValueError(f"genesis time {self.genesis_time} is no Unix time in seconds")
+        if not 5_000 <= self.gas_limit < 2**62:
+            raise InvalidValueError(
+                f"gas limit {self.gas_limit} is out of range; the usual one is {GAS_LIMIT}"
+            )
+        for address, amount in self.fund.items():
+            if len(address) != 20 or not 0 <= amount < 2**255:
+                raise InvalidValueError(f"cannot fund 0x{address.hex()} with {amount} wei; address or amount")
+
+    def to_json(self) -> str:
+        """Canonical text that the store keeps, to recognise the chain on the next start."""
+        fund = {f"0x{address.hex()}": str(amount) for address, amount in sorted(self.fund.items())}
+        fields = {
+            "chain_id": self.chain_id,
+            "genesis_time": self.genesis_time,
+            "gas_limit": self.gas_limit,
+            "fund": fund,
+        }
+        return json.dumps(fields, sort_keys=True)
