@@ -1,0 +1,87 @@
+"""A real PostgreSQL for the session, and every store test on both engines."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ledgerfed.store import Store, open_store
+
+_NUMBERS = count(1)
+
+
+def _binaries() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
+        Path(path) for path in [shutil.which("initdb")] if path
+    ]
+    if not found:
+        pytest.fail(
+            "PostgreSQL is missing: these tests need initdb (apt-get install postgresql)", pytrace=False
+        )
+    return found[-1].parent
+
+
+def _unprivileged() -> str | None:
+    """PostgreSQL refuses root; return the user to run it as, None for the present one."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+@pytest.fixture(scope="session")
+def postgres_socket() -> Iterator[str]:
+    """Start a PostgreSQL that listens on a socket in a temporary directory only; yield the directory."""
+    binaries, user = _binaries(), _unprivileged()
+    home = tempfile.mkdtemp(prefix="lfpg-")
+    if user is not None:
+        shutil.chown(home, user)
+
+    def run(*command: str) -> None:
+        done = subprocess.run(command, user=user, cwd=home, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"
+
+    data = f"{home}/data"
+    run(f"{binaries}/initdb", "-D", data, "-U", "ledgerfed", "--auth=trust", "-E", "UTF8", "--no-sync")
+    options = f"-c listen_addresses='' -c unix_socket_directories={home} -c fsync=off"
+    run(f"{binaries}/pg_ctl", "-D", data, "-o", options, "-l", f"{home}/log", "-w", "start")
+    try:
+        yield home
+    finally:
+        run(f"{binaries}/pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_socket: str) -> Iterator[str]:
+    """Return the URL of a new, empty database; it is dropped afterwards."""
+    name = f"test{next(_NUMBERS)}"
+    with psycopg.connect(host=postgres_socket, user="ledgerfed", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        yield f"postgresql://ledgerfed@/{name}?host={postgres_socket}"
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database, once of each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/index.sqlite"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
+    """Return an empty store, once on each engine."""
+    with open_store(tmp_path / "store", database_url) as opened:
+        yield opened
