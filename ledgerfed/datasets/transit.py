@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from ledgerfed.errors import StoreError
+from ledgerfed.exchange.basis import ANY, Basis, ChannelTerm
 from ledgerfed.series.panel import Modality, Panel
 
 DATA: Final = Path(__file__).parent / "data" / "chicago.npz"
@@ -40,6 +41,20 @@ GAMES: Final = (
     "Blackhawks_Away", "Blackhawks_Home", "Bulls_Away", "Bulls_Home", "Bears_Away", "Bears_Home", "Baseball",
 )
 # fmt: on
+
+_RAIN_YESTERDAY = ChannelTerm("weather", ("weather_rain",), lag=1)
+_HOME_GAME_TODAY = ChannelTerm("games", ("Blackhawks_Home", "Bulls_Home", "Bears_Home"), 0, ANY)
+_WEEKEND = ("weekday:5", "weekday:6")
+_LAGS = (1, 2, 3, 4, 5, 6, 7, 14)
+
+TRANSIT_BASIS: Final = Basis("riders", "thousand/day", DAY, _LAGS, (_RAIN_YESTERDAY,), _WEEKEND)
+"""What a station's next day is explained by: two weeks, the weekend, and yesterday's rain, which held riders
+back who may return. Chosen on earlier years only (`python -m ledgerfed.evaluation.basis_study`)."""
+
+TRANSIT_EVENTS_BASIS: Final = Basis(
+    "riders", "thousand/day", DAY, _LAGS, (_RAIN_YESTERDAY, _HOME_GAME_TODAY), _WEEKEND
+)
+"""The same with home games, known ahead: for windows long enough to hold several of them."""
 
 
 def load_transit() -> tuple[Panel, ...]:
