@@ -1,0 +1,6 @@
+"""How nodes reach one another: gossip on topics, requests to a peer."""
+
+from ledgerfed.network.in_process import Fault, Handler, InProcessTransport, deliver
+from ledgerfed.network.message import MAX_MESSAGE_BYTES, Message
+
+__all__ = ["MAX_MESSAGE_BYTES", "Fault", "Handler", "InProcessTransport", "Message", "deliver"]

@@ -53,7 +53,7 @@ def test_checks_of_the_code_are_in_the_database(database: Database) -> None:
             checks = [check for column in table.columns for check in column.constraints]
             declared = {check.name for check in checks if isinstance(check, CheckConstraint)}
             found = {c["name"] for c in inspect(connection).get_check_constraints(table.name)}
-            assert {f"ck_{table.name}_{name}" for name in declared} == found
+            assert declared == found
 
 
 def test_the_revision_of_the_code_is_the_newest_script() -> None:
