@@ -28,26 +28,35 @@ def history(design: Design, season: int) -> slice:
 
 
 def maximum_likelihood(family: str, model: Any) -> tuple[float, ...]:
-    """Return the parameters that maximise the likelihood of a statsmodels `MLEModel` (L-BFGS).
+    """Return the parameters that maximise the likelihood of a statsmodels `MLEModel`.
+
+    L-BFGS, and from where it gives up Nelder-Mead: close to a maximum, or with a variance at zero, the line
+    search fails on rounding noise though there is nothing left to gain.
 
     Raises:
-        FitError: the search did not converge, or its end is not finite.
+        FitError: neither search converged, or the end is not finite.
     """
-    with warnings.catch_warnings():
-        # what they say is checked below and raised
-        warnings.simplefilter("ignore")
-        try:
-            result = model.fit(disp=False, maxiter=_ITERATIONS, cov_type="none")
-        except (np.linalg.LinAlgError, ValueError) as error:
-            raise FitError(f"{family!r} cannot be fitted: {error}") from error
-    parameters = tuple(float(value) for value in result.params)
+    result = _search(family, model, "lbfgs", None)
     if not result.mle_retvals["converged"]:
-        raise FitError(
-            f"{family!r} did not converge in {_ITERATIONS} steps; sit the round out or train on more"
-        )
+        result = _search(family, model, "nm", result.params)
+    if not result.mle_retvals["converged"]:
+        raise FitError(f"{family!r} found no maximum within {_ITERATIONS} iterations; train on other days")
+    parameters = tuple(float(value) for value in result.params)
     if not (np.isfinite(parameters).all() and np.isfinite(result.llf)):
         raise FitError(f"{family!r} ended at {parameters} with log-likelihood {result.llf}")
     return parameters
+
+
+def _search(family: str, model: Any, method: str, start: Floats | None) -> Any:
+    with warnings.catch_warnings():
+        # what they say is checked by the caller and raised
+        warnings.simplefilter("ignore")
+        try:
+            return model.fit(
+                start_params=start, method=method, disp=False, maxiter=_ITERATIONS, cov_type="none"
+            )
+        except (np.linalg.LinAlgError, ValueError) as error:
+            raise FitError(f"{family!r} cannot be fitted: {error}") from error
 
 
 def one_step_predictions(family: str, model: Any, parameters: tuple[float, ...]) -> Floats:
