@@ -1,1 +1,46 @@
-"""Adapter to the chain: the compiled contract, keys, the outbox and the web3 gateway (imported lazily)."""
+"""Adapter to the chain: the contract, keys, transactions that leave exactly once, events.
+
+web3, eth-abi and eth-account are imported when a connection is made or a transaction is signed, not here.
+"""
+
+from ledgerfed.ledger.artifact import Artifact, round_ledger
+from ledgerfed.ledger.calls import TransactionKind
+from ledgerfed.ledger.deployment import Deployment, deploy
+from ledgerfed.ledger.gateway import BlockHeader, LedgerGateway, LedgerState, Terms
+from ledgerfed.ledger.keys import (
+    DEMO_CHAIN_IDS,
+    DemoSigner,
+    LocalSigner,
+    Signer,
+    demo_key,
+    read_keystore,
+    write_keystore,
+)
+from ledgerfed.ledger.outbox import Outbox
+from ledgerfed.ledger.outbox_store import OutboxEntry, OutboxRow, OutboxState, OutboxStore
+from ledgerfed.ledger.transactions import MinedTransaction
+
+__all__ = [
+    "DEMO_CHAIN_IDS",
+    "Artifact",
+    "BlockHeader",
+    "DemoSigner",
+    "Deployment",
+    "LedgerGateway",
+    "LedgerState",
+    "LocalSigner",
+    "MinedTransaction",
+    "Outbox",
+    "OutboxEntry",
+    "OutboxRow",
+    "OutboxState",
+    "OutboxStore",
+    "Signer",
+    "Terms",
+    "TransactionKind",
+    "demo_key",
+    "deploy",
+    "read_keystore",
+    "round_ledger",
+    "write_keystore",
+]

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Protocol
-
-from ledgerfed.errors import ConflictError
 
 
 class OutboxState(StrEnum):
@@ -139,9 +137,6 @@ class OutboxStore(Protocol):
         """
 
 
-def conflict(row: OutboxRow, what: str) -> ConflictError:
-    """Return the error of a store that finds `what` where the row should go."""
-    return ConflictError(
-        f"{row.kind} of round {row.round_number} by 0x{row.sender.hex()}, attempt {row.attempt}: {what}; "
-        "does another process use the same key?"
-    )
+def entry_of(row: OutboxRow) -> OutboxEntry:
+    """Return the entry with the values of a row that a store read."""
+    return OutboxEntry(**{field.name: getattr(row, field.name) for field in fields(OutboxEntry)})
