@@ -168,7 +168,9 @@ def test_a_line_search_that_fails_at_the_maximum_is_no_failed_fit() -> None:
     aligned = align(panel.head(len(panel) - 6 * 180))
     train = split(aligned).train
     rows = design(aligned, TRANSIT_BASIS, standardisation(aligned, train)).within(train)
-    noise, level, season = LocalLevel().fit(rows).parameters
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        noise, level, season = LocalLevel().fit(rows).parameters
     np.testing.assert_allclose([noise, level, season], [0.0709, 0.0171, 0.0], atol=1e-4)
 
 
