@@ -1,0 +1,139 @@
+"""The agent of one node: it watches the ledger and does what is due, whatever happened before.
+
+What is due follows from the ledger's phase, the notebook and the journal, so an agent that was killed at any
+point goes on where the chain stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ledgerfed.errors import TransactionRevertedError
+from ledgerfed.models import Family
+from ledgerfed.node import walk
+from ledgerfed.node.chain_view import ChainView
+from ledgerfed.node.desk import Desk, Ports, Progress
+from ledgerfed.node.messages import RECEIPT, Statement
+from ledgerfed.node.ports import Ledger
+from ledgerfed.node.relayer import Relayer
+from ledgerfed.node.trainer import Trainer, UpdateMaker, honest_update
+from ledgerfed.node.validator import Validator
+from ledgerfed.node.walk import Workbench
+from ledgerfed.protocol.configuration import FederationConfig
+from ledgerfed.protocol.evidence import RoundEvidence
+from ledgerfed.protocol.manifest import Manifest
+from ledgerfed.protocol.model import GlobalModel
+from ledgerfed.protocol.reputation import Reputation
+from ledgerfed.protocol.transcript import Phase
+from ledgerfed.series.arrays import Floats
+
+
+class NodeAgent:
+    """One node of a federation: trainer, and validator and relayer if its index is on the committee.
+
+    Args:
+        config: the federation's configuration, as its contract was deployed for.
+        index: the registry index of the node.
+        ports: key, ledger, transport, journal and blobs.
+        bench: the node's private panel as regression rows.
+        family: what it fits.
+        deployed_in: number of the block that holds the contract's creation.
+        make_update: how the local model becomes an update.
+        on_progress: told of everything the node does.
+    """
+
+    def __init__(
+        self,
+        config: FederationConfig,
+        index: int,
+        ports: Ports,
+        bench: Workbench,
+        family: Family,
+        deployed_in: int,
+        make_update: UpdateMaker = honest_update,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self._bench = bench
+        self._desk = Desk(config, index, ports, deployed_in, on_progress)
+        self._trainer = Trainer(self._desk, bench, family, make_update)
+        self._validator = Validator(self._desk, bench)
+        self._relayer = Relayer(self._desk, self._validator)
+        self._on_committee = index < config.committee
+
+    @property
+    def view(self) -> ChainView:
+        """What the ledger says, as of the last step."""
+        return self._desk.view
+
+    def step(self) -> bool:
+        """Look at ledger and network, do what is due, and return whether anything was.
+
+        Raises:
+            VerificationError: the chain endpoint contradicts itself or holds another federation.
+            ChainUnreachableError: the chain does not answer.
+        """
+        desk = self._desk
+        before = (desk.view.transcript, desk.deeds)
+        desk.follow()
+        fragments = desk.listen()
+        try:
+            self._act(fragments)
+        except TransactionRevertedError as error:
+            # somebody was faster or a window closed; the next look at the ledger tells which
+            desk.report("reverted", str(error))
+        return before != (desk.view.transcript, desk.deeds)
+
+    def base_model(self) -> GlobalModel:
+        """Return the global model in force."""
+        return self._desk.base_model()
+
+    def reputations(self) -> tuple[Reputation, ...]:
+        """Return the reputations in force, in registry order."""
+        return self._desk.reputations()
+
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Return the manifests of the certified rounds, in order."""
+        return tuple(self._desk.manifest(done.manifest) for done in self.view.certified)
+
+    def personal_model(self) -> Floats:
+        """Return the node's own coefficients on top of the global model in force, float64 [d]."""
+        return walk.personalise(self._bench, self.base_model())
+
+    def receipts(self) -> tuple[Statement, ...]:
+        """Return the receipts that name this node's leaf, in the current round."""
+        mine = (s for topic, s in self._desk.statements if topic == RECEIPT)
+        return tuple(s for s in mine if s.index == self._desk.index)
+
+    def _act(self, fragments: Sequence[RoundEvidence]) -> None:
+        desk = self._desk
+        if desk.head > desk.view.deadline:
+            self._abort()
+        elif desk.view.phase is Phase.OPEN:
+            self._trainer.while_open()
+            if self._on_committee:
+                self._relayer.acknowledge(fragments)
+                self._relayer.while_open()
+        elif desk.view.phase is Phase.SEALED:
+            self._trainer.while_sealed()
+            if self._on_committee:
+                self._validator.while_sealed()
+                self._relayer.while_sealed()
+        elif self._on_committee:
+            self._validator.while_scored()
+            self._relayer.while_scored()
+
+    def _abort(self) -> None:
+        """Give the round up, one node after the other: anyone may, and one is enough."""
+        desk = self._desk
+        if desk.head > desk.view.deadline + desk.index:
+            desk.sent("abort", desk.ports.ledger.abort(desk.ports.signer, desk.view.round))
+
+
+def run_until(agents: Sequence[NodeAgent], ledger: Ledger, done: Callable[[], bool]) -> None:
+    """Let agents of one process take turns until `done`; when none has anything to do, wait for a block."""
+    while not done():
+        busy = False
+        for agent in agents:
+            busy |= agent.step()
+        if not busy:
+            ledger.wait_for_block(ledger.block_number() + 1)

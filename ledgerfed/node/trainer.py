@@ -1,0 +1,112 @@
+"""The trainer in a node: it fits, commits before anybody shows anything, and opens after the seal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ledgerfed.consensus import PastUpdate
+from ledgerfed.errors import FitError
+from ledgerfed.models import Family
+from ledgerfed.node import walk
+from ledgerfed.node.desk import Desk
+from ledgerfed.node.walk import LocalModel, Workbench
+from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf
+from ledgerfed.protocol.hashing import to_hex
+from ledgerfed.protocol.model import GlobalModel
+from ledgerfed.protocol.payload import InformationUpdate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingContext:
+    """All that a node may make its update from. `history` is what the nodes showed in earlier rounds."""
+
+    bench: Workbench
+    local: LocalModel
+    base: GlobalModel
+    round: int
+    index: int
+    history: tuple[PastUpdate, ...]
+
+
+UpdateMaker = Callable[[TrainingContext], InformationUpdate]
+"""How a node turns its local model into an update; an honest node uses `honest_update`."""
+
+
+def honest_update(context: TrainingContext) -> InformationUpdate:
+    """Return the update of an honest node."""
+    return walk.make_update(context.bench, context.local, context.base)
+
+
+class Trainer:
+    """Commits, forces its leaf in when the relayer left it out, and opens."""
+
+    def __init__(self, desk: Desk, bench: Workbench, family: Family, make_update: UpdateMaker) -> None:
+        self._desk = desk
+        self._bench = bench
+        self._family = family
+        self._make_update = make_update
+        self._local: LocalModel | None = None
+        self._sat_out = 0
+
+    def while_open(self) -> None:
+        """Fit, commit and hand the signed leaf over; a node that cannot fit sits the round out."""
+        desk = self._desk
+        if self._sat_out == desk.view.round:
+            return
+        try:
+            fragment = RoundEvidence.from_bytes(desk.remembered("commit", self._commit))
+        except FitError as error:
+            self._sat_out = desk.view.round
+            desk.report("sit out", str(error))
+            return
+        desk.notebook.secret = fragment.openings[0].update_hash
+        public = desk.notebook.fragment(leaves=fragment.leaves)
+        if desk.say_evidence("leaf", public):
+            desk.report("commit", to_hex(fragment.leaves[0].leaf))
+
+    def while_sealed(self) -> None:
+        """Force the leaf in if it is missing under the root; open it once the force window is over."""
+        desk = self._desk
+        mine = self._committed()
+        if mine is None:
+            return
+        leaf, on_ledger = mine.leaves[0].leaf, desk.notebook.effective_leaves().get(desk.index)
+        if desk.head < desk.view.end:
+            known = desk.notebook.sealed is not None
+            if on_ledger != leaf and (known or desk.head + 1 >= desk.view.end):
+                self._force(leaf)
+        elif on_ledger == leaf:
+            opening = walk.open_update(mine.openings[0], desk.view.federation, leaf)
+            if desk.say_evidence("opening", desk.notebook.fragment(openings=(opening,))):
+                desk.report("open", to_hex(opening.update_hash))
+
+    def _force(self, leaf: bytes) -> None:
+        desk = self._desk
+        if any(item.index == desk.index for item in desk.view.forced):
+            return
+        desk.sent("force", desk.ports.ledger.force(desk.ports.signer, desk.view.round, leaf))
+
+    def _commit(self) -> bytes:
+        """Return leaf and opening as one fragment; the payload is in the store before this is journalled."""
+        desk = self._desk
+        if self._local is None:
+            self._local = walk.fit_local(self._bench, self._family)
+            desk.report("fit", self._family.name)
+        context = TrainingContext(
+            self._bench, self._local, desk.base_model(), desk.view.round, desk.index, desk.history()
+        )
+        update = self._make_update(context)
+        view = desk.view
+        commitment = walk.make_leaf(view.federation, view.round, desk.index, update, desk.secret_salt("leaf"))
+        desk.ports.blobs.put(commitment.payload)
+        deadline = view.deadline
+        digest = walk.leaf_statement(view.federation, commitment, view.opened_at, deadline)
+        leaf = SignedLeaf(desk.index, commitment.leaf, deadline, desk.ports.signer.sign_digest(digest))
+        return desk.notebook.fragment(leaves=(leaf,), openings=(commitment.opening,)).to_bytes()
+
+    def _committed(self) -> RoundEvidence | None:
+        """Return what this node committed to in this round, if it did."""
+        desk = self._desk
+        data = desk.recalled("commit")
+        return RoundEvidence.from_bytes(data) if data is not None else None

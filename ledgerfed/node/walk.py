@@ -1,0 +1,257 @@
+"""The walk of one node through one round, in the order in which it happens.
+
+    panel -> local model -> update -> leaf -> seal -> opening -> verdict -> outcome -> certificate
+          -> global model -> forecast
+
+Each arrow is one public function here; values in, values out. What waits, sends or stores is `agent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ledgerfed.aggregation.information import ratio_cap
+from ledgerfed.consensus import RoundInput, decide, pass_gates
+from ledgerfed.errors import InvalidValueError, VerificationError
+from ledgerfed.exchange import (
+    Basis,
+    Design,
+    Information,
+    design,
+    family_hash,
+    information,
+    model_to_precision,
+    model_to_theta,
+    noise_about,
+    quantise,
+)
+from ledgerfed.exchange.quantise import dequantise
+from ledgerfed.fusion import personal, predict
+from ledgerfed.models import Family, Fitted
+from ledgerfed.protocol import transcript
+from ledgerfed.protocol.evidence import SignedLeaf
+from ledgerfed.protocol.federation import Federation
+from ledgerfed.protocol.leaf import Opening
+from ledgerfed.protocol.manifest import Outcome
+from ledgerfed.protocol.merkle import PositionalTree, build_tree
+from ledgerfed.protocol.model import GlobalModel, decode_model
+from ledgerfed.protocol.payload import InformationUpdate, encode_update, update_hash
+from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, clip_score, lower_median
+from ledgerfed.protocol.typed_data import certificate_digest, leaf_digest
+from ledgerfed.series import Panel, Split, Standardisation, align, standardisation
+from ledgerfed.series.arrays import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workbench:
+    """A node's panel as regression rows: all that its private data is used for.
+
+    `train` is what it fits on, `holdout` what it scores others on, `whole` the design over all rows.
+    """
+
+    whole: Design
+    train: Design
+    holdout: Design
+    scale: Standardisation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocalModel:
+    """A fitted native model and its one-step predictions on the training rows, float64 [n]."""
+
+    family: Family
+    fitted: Fitted
+    predictions: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What a node has decided to send: the opening it will show later, the payload, and its leaf."""
+
+    opening: Opening
+    payload: bytes
+    leaf: bytes
+
+
+def prepare(panel: Panel, windows: Split, basis: Basis) -> Workbench:
+    """Return the panel as regression rows on the shared basis, in the node's own units.
+
+    Raises:
+        InvalidValueError: the panel does not fit the basis, or a window holds no complete row.
+    """
+    aligned = align(panel)
+    scale = standardisation(aligned, windows.train)
+    whole = design(aligned, basis, scale)
+    return Workbench(whole, whole.within(windows.train), whole.within(windows.holdout), scale)
+
+
+def fit_local(bench: Workbench, family: Family) -> LocalModel:
+    """Return the node's own model, fitted on its training rows.
+
+    Raises:
+        FitError: the fit did not converge or gives no prediction for a training row.
+    """
+    fitted = family.fit(bench.train)
+    return LocalModel(family, fitted, fitted.one_step(bench.train)[bench.train.rows])
+
+
+def make_update(bench: Workbench, local: LocalModel, base: GlobalModel) -> InformationUpdate:
+    """Return what the node contributes: information on the basis, in integers, relative to the base model.
+
+    Once there is a base model, exact statistics measure their noise about it (feasible generalised least
+    squares). A projected native model keeps the noise about its own fit: that is the error it really makes.
+
+    Raises:
+        InvalidValueError: a value is not finite or does not fit its integers.
+    """
+    X, y = bench.train.sample()
+    weight = local.family.exchange_weight
+    s2 = noise_about(X, y, model_to_theta(base)) if base.contributors and weight == 1 else None
+    own = information(X, y, local.predictions, weight, s2)
+    return quantise(
+        own,
+        schema=bench.train.basis.basis_id,
+        base_model=base.hash(),
+        family=family_hash(local.fitted.family, local.fitted.parameters),
+    )
+
+
+def make_leaf(
+    federation: Federation, round_number: int, index: int, update: InformationUpdate, salt: bytes
+) -> Commitment:
+    """Return the commitment to an update: it binds node, round, base model and salt."""
+    payload = encode_update(update)
+    opening = Opening(
+        round_number,
+        index,
+        update.base_model,
+        update_hash(payload),
+        update.n_samples,
+        update.schema,
+        salt,
+    )
+    return Commitment(opening, payload, opening.leaf(federation))
+
+
+def leaf_statement(federation: Federation, commitment: Commitment, opened_at: bytes, deadline: int) -> bytes:
+    """Return the digest that the node signs to hand its leaf over; `deadline` is a block number."""
+    opening = commitment.opening
+    return leaf_digest(federation, opening.round, opening.index, commitment.leaf, opened_at, deadline)
+
+
+def make_seal(leaves: Sequence[SignedLeaf], depth: int) -> PositionalTree:
+    """Return the tree whose root the relayer anchors."""
+    return build_tree({item.index: item.leaf for item in leaves}, depth)
+
+
+def open_update(opening: Opening, federation: Federation, sealed_leaf: bytes) -> Opening:
+    """Return the opening, once the ledger holds the leaf.
+
+    Raises:
+        VerificationError: the leaf on the ledger is not the one committed to; opening it would show nothing.
+    """
+    if opening.leaf(federation) != sealed_leaf:
+        raise VerificationError(
+            f"round {opening.round}: the ledger holds 0x{sealed_leaf.hex()} for node {opening.index}, "
+            f"which committed to 0x{opening.leaf(federation).hex()}"
+        )
+    return opening
+
+
+def give_verdicts(bench: Workbench, index: int, given: RoundInput, held: frozenset[int]) -> tuple[int, ...]:
+    """Return validator `index`'s score for every registry position, in Q16.
+
+    An update that fails a gate is GATED, one whose opening never came is NOT_HELD. A survivor's score is the
+    relative improvement of the hold-out error when its capped information joins the base model. The
+    validator does not score itself: its own entry is 0 if its update survives the gates.
+    """
+    candidates = pass_gates(given, held)
+    survivors = [c for c in candidates if c.reason is None and c.update and c.information]
+    traces = [c.information.trace for c in survivors if c.information]
+    scores = [NOT_HELD] * given.config.capacity
+    for candidate in candidates:
+        if candidate.opening is not None and candidate.reason is not None:
+            scores[candidate.index] = GATED
+    for candidate, trace in zip(survivors, traces, strict=True):
+        cap = ratio_cap(trace, given.config.gates.trace_cap, lower_median(traces))
+        scores[candidate.index] = (
+            0 if candidate.index == index else _improvement(bench.holdout, given.base, candidate.update, cap)
+        )
+    return tuple(scores)
+
+
+def decide_outcome(given: RoundInput) -> Outcome:
+    """Return what the round decides; the same integers for every honest validator.
+
+    Raises:
+        RoundAbortedError: too few reveals or verified updates.
+    """
+    return decide(given)
+
+
+def certified_transcript(outcome: Outcome, scored_at: bytes) -> bytes:
+    """Return the transcript t' that the outcome leads to from the scored transcript."""
+    return transcript.after_certify(
+        scored_at,
+        outcome.round,
+        outcome.manifest().hash(),
+        outcome.model.hash(),
+        outcome.reputation_root,
+    )
+
+
+def make_certificate(outcome: Outcome, scored_at: bytes) -> bytes:
+    """Return the digest that a validator signs when the outcome is its own result too."""
+    return certificate_digest(outcome.federation, outcome.round, certified_transcript(outcome, scored_at))
+
+
+def adopt_model(data: bytes, certified: bytes) -> GlobalModel:
+    """Return the certified global model from its bytes.
+
+    Raises:
+        VerificationError: the bytes are not the model that the ledger certified.
+    """
+    model = decode_model(data)
+    if model.hash() != certified:
+        raise VerificationError(
+            f"the model hashes to 0x{model.hash().hex()}, the ledger certified 0x{certified.hex()}"
+        )
+    return model
+
+
+def personalise(bench: Workbench, model: GlobalModel) -> Floats:
+    """Return the node's own coefficients, float64 [d]: the global model as a prior for its own rows."""
+    if not model.contributors:
+        raise InvalidValueError("the genesis model knows nothing; certify a round first")
+    theta = model_to_theta(model)
+    X, y = bench.train.sample()
+    own = information(X, y, y, 1.0, noise_about(X, y, theta))
+    return personal(own, theta, model_to_precision(model) / model.contributors)
+
+
+def forecast(design_rows: Design, theta: Floats) -> Floats:
+    """Return one-step forecasts of the rows that count, float64 [n], in the node's standardised units."""
+    X, _ = design_rows.sample()
+    return predict(X, theta)
+
+
+def _improvement(holdout: Design, base: GlobalModel, update: InformationUpdate | None, cap: int) -> int:
+    if update is None:
+        raise InvalidValueError("a survivor without an update")
+    X, y = holdout.sample()
+    theta = model_to_theta(base)
+    before = float(np.mean((y - X @ theta) ** 2))
+    joined = _join(theta, model_to_precision(base), dequantise(update), cap / ONE)
+    after = float(np.mean((y - X @ joined) ** 2))
+    if not np.isfinite(after) or before <= 0:
+        return -ONE
+    return clip_score(round(ONE * max(-2.0, (before - after) / before)))
+
+
+def _join(theta: Floats, precision: Floats, own: Information, weight: float) -> Floats:
+    left = precision + weight * own.precision()
+    right = precision @ theta + weight * own.eta()
+    return np.asarray(np.linalg.solve(left, right), dtype=np.float64)
