@@ -10,7 +10,7 @@ from functools import cache
 
 from eth_account import Account as Wallet
 from eth_account.hdaccount import key_from_seed, seed_from_mnemonic
-from eth_keys import keys
+from eth_keys.datatypes import PrivateKey
 
 MNEMONIC = "test test test test test test test test test test test junk"
 ACCOUNT_COUNT = 20
@@ -35,4 +35,4 @@ def dev_accounts(count: int = ACCOUNT_COUNT) -> tuple[DevAccount, ...]:
     """The first `count` accounts of the public mnemonic."""
     seed = seed_from_mnemonic(MNEMONIC, passphrase="")
     secrets = (key_from_seed(seed, f"m/44'/60'/0'/0/{index}") for index in range(count))
-    return tuple(DevAccount(keys.PrivateKey(key).public_key.to_canonical_address(), key) for key in secrets)
+    return tuple(DevAccount(PrivateKey(key).public_key.to_canonical_address(), key) for key in secrets)

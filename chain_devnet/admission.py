@@ -1,7 +1,7 @@
 """Whether a transaction may wait for the next block: the checks of a node's transaction pool.
 
 Source: yellow paper section 6.2, EIP-155 (chain id), EIP-1559 (fees), EIP-3607 (senders without code),
-EIP-7702 (delegated senders are allowed).
+EIP-3860 (init code), EIP-7702 (delegated senders are allowed).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from chain_devnet.errors import TransactionRejectedError
 from chain_devnet.transaction import Transaction, intrinsic_gas
 
+MAX_INIT_CODE = 49_152
 DELEGATION_PREFIX = b"\xef\x01\x00"
 
 
@@ -41,17 +42,14 @@ def admit(tx: Transaction, sender: SenderState, rules: BlockRules) -> None:
     _check_form(tx, rules)
     if tx.nonce != sender.nonce:
         word = "low" if tx.nonce < sender.nonce else "high"
-        raise TransactionRejectedError(
-            f"nonce too {word}: next nonce is {sender.nonce}, transaction has {tx.nonce}"
-        )
+        raise TransactionRejectedError(f"nonce too {word}: next nonce is {sender.nonce}, got {tx.nonce}")
     if sender.code and not sender.code.startswith(DELEGATION_PREFIX):
-        raise TransactionRejectedError(
-            f"sender 0x{tx.sender.hex()} is a contract; only plain accounts can send"
-        )
+        raise TransactionRejectedError(f"sender 0x{tx.sender.hex()} is a contract and cannot send")
     cost = maximum_cost(tx)
     if sender.balance < cost:
         raise TransactionRejectedError(
-            f"insufficient funds for gas * price + value: 0x{tx.sender.hex()} has {sender.balance}, needs {cost}"
+            f"insufficient funds for gas * price + value: 0x{tx.sender.hex()} has "
+            f"{sender.balance}, needs {cost}"
         )
 
 
@@ -62,12 +60,12 @@ def maximum_cost(tx: Transaction) -> int:
 
 def _check_form(tx: Transaction, rules: BlockRules) -> None:
     if tx.chain_id is not None and tx.chain_id != rules.chain_id:
-        raise TransactionRejectedError(
-            f"invalid chain id: transaction has {tx.chain_id}, chain is {rules.chain_id}"
-        )
+        raise TransactionRejectedError(f"invalid chain id: got {tx.chain_id}, this is {rules.chain_id}")
     if tx.gas > rules.gas_limit:
+        raise TransactionRejectedError(f"exceeds block gas limit: {tx.gas} > {rules.gas_limit}")
+    if tx.to is None and len(tx.data) > MAX_INIT_CODE:
         raise TransactionRejectedError(
-            f"exceeds block gas limit: transaction {tx.gas}, block {rules.gas_limit}"
+            f"init code too long: {len(tx.data)} > {MAX_INIT_CODE} bytes (EIP-3860)"
         )
     needed = intrinsic_gas(tx)
     if tx.gas < needed:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import rlp
-from eth_bloom import BloomFilter
+from eth_bloom.bloom import BloomFilter
 from eth_hash.auto import keccak
-from trie import HexaryTrie
+from trie.hexary import HexaryTrie
 
 from chain_devnet.transaction import Transaction, integer_bytes
 from ledgerfed.errors import InvalidValueError

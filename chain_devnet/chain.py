@@ -1,8 +1,7 @@
-"""One chain: the head, the transactions that wait, and time. All that changes, changes here under one lock."""
+"""One chain: the head, the waiting transactions, and time. All that changes, changes here under one lock."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +70,10 @@ class Chain:
             ConfigurationError: the store holds a chain with other parameters.
         """
         self.lock = RLock()
-        self.config = config
+        stored_config = store.meta("config")
+        self.config = (
+            config if stored_config is None else config.continued(ChainConfig.from_json(stored_config))
+        )
         self.store = store
         self.backend = backend
         self.accounts: Mapping[bytes, DevAccount] = {account.address: account for account in dev_accounts()}
@@ -80,12 +82,7 @@ class Chain:
         self._waiting: list[Transaction] = []
         self._snapshots: dict[int, Snapshot] = {}
         self._snapshot_count = 0
-        stored = store.head()
-        if stored is None:
-            stored = self._create()
-        else:
-            _check_same_chain(config, store)
-        self._head = stored
+        self._head = store.head() or self._create()
         self._time_offset = int(store.meta("time_offset") or 0)
         next_time = store.meta("next_time")
         self._next_time = int(next_time) if next_time else None
@@ -169,22 +166,25 @@ class Chain:
     def submit_all(self, raws: Sequence[bytes]) -> list[bytes]:
         """Accept several signed transactions, all or none; with automine they share as few blocks as fit.
 
+        All or none holds for acceptance; should the machine fail later, blocks already mined stay.
+
         Raises:
             InvalidValueError: one of them is no transaction.
             TransactionRejectedError: the chain will not take one of them.
         """
         decoded = [decode_transaction(raw) for raw in raws]
         with self.lock:
-            before = len(self._waiting)
+            before = list(self._waiting)
             try:
                 for tx in decoded:
                     self._admit(tx)
                     self._waiting.append(tx)
-            except TransactionRejectedError:
-                del self._waiting[before:]
+                while self.automine and self._waiting:
+                    self._mine_waiting()
+            except BaseException:
+                # Whatever went wrong was not acknowledged, so it must not be mined later.
+                self._waiting = [tx for tx in before if tx in self._waiting]
                 raise
-            while self.automine and self._waiting:
-                self._mine_waiting()
             return [tx.hash for tx in decoded]
 
     def mine(self, count: int = 1, interval: int | None = None) -> None:
@@ -231,7 +231,7 @@ class Chain:
             return self._snapshot_count
 
     def revert(self, snapshot_id: int) -> bool:
-        """Go back to a snapshot, which is used up with all later ones; False if there is none of this number."""
+        """Go back to a snapshot, which is used up with all later ones; False if it is not known."""
         with self.lock:
             snapshot = self._snapshots.get(snapshot_id)
             if snapshot is None:
@@ -266,24 +266,25 @@ class Chain:
     def _mine_waiting(self) -> None:
         environment = self._next_environment(self._head.header)
         execution = self._execute(self._head.header, environment)
+        refused = {tx.hash for tx, _ in execution.rejected}
+        self._waiting = [tx for tx in self._waiting if tx.hash not in refused]
         for tx, reason in execution.rejected:
             _log.warning("dropped transaction 0x%s: %s", tx.hash.hex(), reason)
-        done = {tx.hash for tx in execution.included} | {tx.hash for tx, _ in execution.rejected}
+        if refused and self.automine:
+            raise TransactionRejectedError(execution.rejected[0][1])
         self._commit([self._assemble(environment, execution)], execution.nodes)
+        done = {tx.hash for tx in execution.included}
         self._waiting = [tx for tx in self._waiting if tx.hash not in done]
 
     def _mine_empty(self, count: int, interval: int | None) -> None:
         blocks: list[Block] = []
         parent = self._head
         for _ in range(count):
-            first = not blocks or interval is None
-            timestamp = (
-                self._next_timestamp(parent.header) if first else parent.header.timestamp + (interval or 1)
-            )
-            environment = self._environment_after(parent, timestamp)
-            parent = self._assemble(
-                environment, Execution(parent.header.state_root, {}, (), (), (), ()), parent
-            )
+            header = parent.header
+            spaced = interval is not None and blocks
+            timestamp = header.timestamp + (interval or 0) if spaced else self._next_timestamp(header)
+            nothing = Execution(header.state_root, {}, (), (), (), ())
+            parent = self._assemble(self._environment_after(parent, timestamp), nothing, parent)
             blocks.append(parent)
         self._commit(blocks, {}, anchored=interval is not None)
 
@@ -372,17 +373,6 @@ def open_chain(
     except ConfigurationError:
         store.close()
         raise
-
-
-def _check_same_chain(config: ChainConfig, store: ChainStore) -> None:
-    stored = json.loads(store.meta("config") or "{}")
-    for name, wanted in json.loads(config.to_json()).items():
-        if stored.get(name) != wanted:
-            label = name.replace("_", " ")
-            raise ConfigurationError(
-                f"the directory holds a chain with {label} {stored.get(name)}, asked for {wanted}; "
-                f"use that {label} or another directory"
-            )
 
 
 def _time_meta(offset: int, next_time: int | None) -> dict[str, str]:

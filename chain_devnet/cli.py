@@ -66,25 +66,17 @@ def run(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="chain_devnet", description="A durable Ethereum chain for development."
-    )
+    parser = argparse.ArgumentParser(prog="chain_devnet", description="An Ethereum chain for development.")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument(
-        "--dir", type=Path, default=DEFAULT_DIRECTORY, help="where the chain is kept (%(default)s)"
-    )
+    place.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY, help="where it is kept (%(default)s)")
     place.add_argument("--in-memory", action="store_true", help="keep nothing on disk")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help="TCP port; 0 takes a free one (%(default)s)"
-    )
-    parser.add_argument(
-        "--chain-id", type=int, default=DEFAULT_CHAIN_ID, help="EIP-155 chain id (%(default)s)"
-    )
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="TCP port, 0 for any (%(default)s)")
+    parser.add_argument("--chain-id", type=int, default=DEFAULT_CHAIN_ID, help="chain id (%(default)s)")
     parser.add_argument(
         "--block-time",
         type=float,
         metavar="SECONDS",
-        help="mine at intervals (default: a block per transaction)",
+        help="mine at intervals, not per transaction",
     )
     return parser

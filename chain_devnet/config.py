@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ledgerfed.errors import InvalidValueError
+from ledgerfed.errors import ConfigurationError, InvalidValueError
 
 CHAIN_ID = 31337
 GAS_LIMIT = 30_000_000
@@ -29,12 +29,36 @@ class ChainConfig:
         if not 0 <= self.genesis_time < 2**62:
             raise InvalidValueError(f"genesis time {self.genesis_time} is no Unix time in seconds")
         if not 5_000 <= self.gas_limit < 2**62:
-            raise InvalidValueError(
-                f"gas limit {self.gas_limit} is out of range; the usual one is {GAS_LIMIT}"
-            )
+            raise InvalidValueError(f"gas limit {self.gas_limit} is out of range; try {GAS_LIMIT}")
         for address, amount in self.fund.items():
             if len(address) != 20 or not 0 <= amount < 2**255:
                 raise InvalidValueError(f"cannot fund 0x{address.hex()} with {amount} wei; address or amount")
+
+    @classmethod
+    def from_json(cls, text: str) -> ChainConfig:
+        """The parameters that `to_json` wrote."""
+        fields = json.loads(text)
+        fund = {bytes.fromhex(name[2:]): int(amount) for name, amount in fields.pop("fund").items()}
+        return cls(**fields, fund=fund)
+
+    def continued(self, stored: ChainConfig) -> ChainConfig:
+        """The parameters of the `stored` chain, if it is the one that is asked for here.
+
+        The chain id must be equal; the others only if they were chosen, that is, differ from the default.
+
+        Raises:
+            ConfigurationError: it is another chain.
+        """
+        default = ChainConfig()
+        for name in ("chain_id", "genesis_time", "gas_limit", "fund"):
+            wanted, found = getattr(self, name), getattr(stored, name)
+            chosen = name == "chain_id" or wanted != getattr(default, name)
+            if chosen and wanted != found:
+                raise ConfigurationError(
+                    f"the directory holds a chain with another {name.replace('_', ' ')} "
+                    f"({_shown(found)}, not {_shown(wanted)}); use that one or another directory"
+                )
+        return stored
 
     def to_json(self) -> str:
         """Canonical text that the store keeps, to recognise the chain on the next start."""
@@ -46,3 +70,11 @@ class ChainConfig:
             "fund": fund,
         }
         return json.dumps(fields, sort_keys=True)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return (
+            ", ".join(f"0x{address.hex()}: {amount}" for address, amount in sorted(value.items())) or "none"
+        )
+    return str(value)

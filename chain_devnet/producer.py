@@ -11,14 +11,21 @@ from ledgerfed.errors import InvalidValueError, LedgerFedError
 _log = logging.getLogger(__name__)
 
 
+def checked_block_time(seconds: float | None) -> float | None:
+    """`seconds` itself, where None stands for a block per transaction.
+
+    Raises:
+        InvalidValueError: not a positive time of at most a day.
+    """
+    if seconds is not None and not 0 < seconds <= 86_400:
+        raise InvalidValueError(f"block time {seconds} s is out of range; use more than 0, at most 86400")
+    return seconds
+
+
 class IntervalProducer:
     """A thread that mines one block every `seconds`; transactions wait for it."""
 
     def __init__(self, chain: Chain, seconds: float) -> None:
-        if not 0 < seconds < 86_400:
-            raise InvalidValueError(
-                f"block time {seconds} s is out of range; use more than 0 and less than a day"
-            )
         self._chain = chain
         self._seconds = seconds
         self._stopped = Event()
@@ -40,4 +47,4 @@ class IntervalProducer:
             try:
                 self._chain.mine()
             except LedgerFedError as error:
-                _log.error("no block was mined: %s", error)
+                _log.error("no block was mined: %s; trying again in %s s", error, self._seconds)

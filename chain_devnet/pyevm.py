@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from eth.db.backends.base import BaseAtomicDB
-from eth.exceptions import Revert
+from eth.exceptions import PyEVMError, Revert
 from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.prague import PragueVM
 from eth.vm.forks.prague.state import PragueState
 from eth.vm.forks.prague.transactions import PragueTransactionBuilder
-from eth_utils import ValidationError
+from eth_utils.exceptions import ValidationError
 
 from chain_devnet.backend import Call, CallOutcome, Environment, Execution, NodeSource
 from chain_devnet.block import EMPTY_TRIE_ROOT, Log, Receipt
-from chain_devnet.transaction import AccessList, Transaction
+from chain_devnet.transaction import Transaction
 
 
 class NodeOverlay(BaseAtomicDB):
@@ -68,7 +68,7 @@ class _UnsignedCall:
     data: bytes
     max_fee_per_gas: int
     max_priority_fee_per_gas: int
-    access_list: AccessList
+    access_list: tuple[tuple[bytes, tuple[int, ...]], ...]
     intrinsic_gas: int
     type_id: int = 2
 
@@ -79,7 +79,7 @@ class PyEvmBackend:
     def genesis(self, balances: Mapping[bytes, int]) -> Execution:
         """The state in which each address owns its balance in wei and nothing else exists."""
         overlay = NodeOverlay({})
-        state = PragueState(overlay, _context(_GENESIS_ENVIRONMENT), EMPTY_TRIE_ROOT)
+        state = _state(overlay, _GENESIS_ENVIRONMENT, EMPTY_TRIE_ROOT)
         for address, balance in balances.items():
             state.set_balance(address, balance)
         state.persist()
@@ -94,7 +94,7 @@ class PyEvmBackend:
     ) -> Execution:
         """Apply `transactions` in one pass over one state (see `ExecutionBackend`)."""
         overlay = NodeOverlay(nodes)
-        state = PragueState(overlay, _context(environment), state_root)
+        state = _state(overlay, environment, state_root)
         included: list[Transaction] = []
         receipts: list[Receipt] = []
         rejected: list[tuple[Transaction, str]] = []
@@ -109,7 +109,7 @@ class PyEvmBackend:
                 continue
             try:
                 receipt = _apply(state, tx, cumulative, environment.base_fee)
-            except ValidationError as error:
+            except (ValidationError, PyEVMError) as error:
                 rejected.append((tx, str(error)))
                 continue
             included.append(tx)
@@ -127,14 +127,14 @@ class PyEvmBackend:
 
     def call(self, nodes: NodeSource, state_root: bytes, environment: Environment, call: Call) -> CallOutcome:
         """Run `call` on a throw-away state (see `ExecutionBackend`)."""
-        state = PragueState(NodeOverlay(nodes), _context(environment), state_root)
+        state = _state(NodeOverlay(nodes), environment, state_root)
         unsigned = _unsigned(state, call)
         if unsigned.gas < unsigned.intrinsic_gas:
             return CallOutcome(b"", 0, unsigned.intrinsic_gas, "intrinsic gas too low", ())
         executor = state.get_transaction_executor()
         message = executor.build_evm_message(unsigned)
         computation = executor.finalize_computation(unsigned, executor.build_computation(message, unsigned))
-        used = PragueVM.finalize_gas_used(unsigned, computation)
+        used = _gas_used(unsigned, computation)
         peak = max(unsigned.gas - computation.get_gas_remaining(), used)
         return CallOutcome(
             bytes(computation.output), used, peak, _error_of(computation), _logs_of(computation)
@@ -144,19 +144,30 @@ class PyEvmBackend:
 _GENESIS_ENVIRONMENT = Environment(1, 0, 0, bytes(20), bytes(32), 30_000_000, 0, lambda: iter(()))
 
 
-def _context(environment: Environment) -> ExecutionContext:
-    return ExecutionContext(
-        coinbase=environment.coinbase,
-        timestamp=environment.timestamp,
-        block_number=environment.number,
-        difficulty=0,
-        mix_hash=environment.mix_hash,
-        gas_limit=environment.gas_limit,
-        prev_hashes=environment.ancestors(),
-        chain_id=environment.chain_id,
-        base_fee_per_gas=environment.base_fee,
-        excess_blob_gas=0,
+def _state(nodes: NodeOverlay, environment: Environment, state_root: bytes) -> Any:
+    # py-evm names its bytes Address and Hash32; `machine` keeps those names out of this package.
+    machine: Any = PragueState
+    context: Any = ExecutionContext
+    return machine(
+        nodes,
+        context(
+            coinbase=environment.coinbase,
+            timestamp=environment.timestamp,
+            block_number=environment.number,
+            difficulty=0,
+            mix_hash=environment.mix_hash,
+            gas_limit=environment.gas_limit,
+            prev_hashes=environment.ancestors(),
+            chain_id=environment.chain_id,
+            base_fee_per_gas=environment.base_fee,
+            excess_blob_gas=0,
+        ),
+        state_root,
     )
+
+
+def _gas_used(tx: Any, computation: Any) -> int:
+    return int(PragueVM.finalize_gas_used(tx, computation))
 
 
 def _apply(state: Any, tx: Transaction, cumulative: int, base_fee: int) -> Receipt:
@@ -165,7 +176,7 @@ def _apply(state: Any, tx: Transaction, cumulative: int, base_fee: int) -> Recei
     signed.__dict__["sender"] = tx.sender
     state.lock_changes()
     computation = state.apply_transaction(signed)
-    gas_used = PragueVM.finalize_gas_used(signed, computation)
+    gas_used = _gas_used(signed, computation)
     return Receipt(
         kind=tx.kind,
         status=0 if computation.is_error else 1,
@@ -178,9 +189,12 @@ def _apply(state: Any, tx: Transaction, cumulative: int, base_fee: int) -> Recei
 
 
 def _unsigned(state: Any, call: Call) -> _UnsignedCall:
-    builder = PragueTransactionBuilder
+    builder: Any = PragueTransactionBuilder
+    access_list = tuple(
+        (address, tuple(int.from_bytes(slot, "big") for slot in slots)) for address, slots in call.access_list
+    )
     shape = builder.new_unsigned_access_list_transaction(
-        1, 0, 0, 0, call.to or b"", 0, call.data, call.access_list
+        1, 0, 0, 0, call.to or b"", 0, call.data, access_list
     )
     return _UnsignedCall(
         sender=call.sender,
@@ -191,10 +205,7 @@ def _unsigned(state: Any, call: Call) -> _UnsignedCall:
         data=call.data,
         max_fee_per_gas=call.max_fee,
         max_priority_fee_per_gas=call.max_priority_fee,
-        access_list=tuple(
-            (address, tuple(int.from_bytes(slot, "big") for slot in slots))
-            for address, slots in call.access_list
-        ),
+        access_list=access_list,
         intrinsic_gas=shape.intrinsic_gas,
     )
 

@@ -14,7 +14,7 @@ import uvicorn
 from chain_devnet.accounts import DevAccount, dev_accounts
 from chain_devnet.chain import Chain, Clock, open_chain
 from chain_devnet.config import CHAIN_ID, GENESIS_TIME, ChainConfig
-from chain_devnet.producer import IntervalProducer
+from chain_devnet.producer import IntervalProducer, checked_block_time
 from chain_devnet.pyevm import PyEvmBackend
 from chain_devnet.web import build_app
 from ledgerfed.errors import ConfigurationError, InvalidValueError
@@ -60,7 +60,7 @@ class DevnetServer:
         self._directory = None if directory is None else Path(directory)
         self._host = host
         self._port = port
-        self._block_time = block_time
+        self._block_time = checked_block_time(block_time)
         self._config = ChainConfig(
             chain_id=chain_id,
             genesis_time=genesis_time,

@@ -6,10 +6,11 @@ Source: yellow paper section 4.1 and appendix D (secure Merkle-Patricia trie, ke
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import rlp
 from eth_hash.auto import keccak
-from trie import HexaryTrie
+from trie.hexary import HexaryTrie
 
 from chain_devnet.backend import NodeSource
 from chain_devnet.block import EMPTY_TRIE_ROOT
@@ -90,11 +91,11 @@ def prove(nodes: NodeSource, state_root: bytes, address: bytes, slots: tuple[int
     return AccountProof(account, _path(state_trie, keccak(address)), storage)
 
 
-def _trie(nodes: NodeSource, root: bytes) -> HexaryTrie:
-    return HexaryTrie(_TrieNodes(nodes), root_hash=root)  # type: ignore[no-untyped-call]  # untyped library
+def _trie(nodes: NodeSource, root: bytes) -> Any:
+    return HexaryTrie(_TrieNodes(nodes), root_hash=root)
 
 
-def _path(trie: HexaryTrie, key: bytes) -> tuple[bytes, ...]:
+def _path(trie: Any, key: bytes) -> tuple[bytes, ...]:
     encoded = [rlp.encode(node) for node in trie.get_proof(key)]
     # A node shorter than a hash sits inside its parent and is no element of the proof (EIP-1186).
     return tuple(node for index, node in enumerate(encoded) if index == 0 or len(node) >= 32)

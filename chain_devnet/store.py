@@ -26,9 +26,10 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE node (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, value BLOB NOT NULL);
 CREATE TABLE block (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL,
   last_node INTEGER NOT NULL);
-CREATE TABLE tx (block INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE, raw BLOB NOT NULL,
-  sender BLOB NOT NULL, status INTEGER NOT NULL, gas_used INTEGER NOT NULL, cumulative_gas INTEGER NOT NULL,
-  gas_price TEXT NOT NULL, created BLOB, PRIMARY KEY (block, position)) WITHOUT ROWID;
+CREATE TABLE tx (block INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE,
+  raw BLOB NOT NULL, sender BLOB NOT NULL, status INTEGER NOT NULL, gas_used INTEGER NOT NULL,
+  cumulative_gas INTEGER NOT NULL, gas_price TEXT NOT NULL, created BLOB,
+  PRIMARY KEY (block, position)) WITHOUT ROWID;
 CREATE TABLE log (block INTEGER NOT NULL, position INTEGER NOT NULL, tx_position INTEGER NOT NULL,
   address BLOB NOT NULL, topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL,
   PRIMARY KEY (block, position)) WITHOUT ROWID;
@@ -92,9 +93,7 @@ class ChainStore:
                 cached_statements=256,
             )
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"cannot open a chain in {self._where}: {error}; choose another directory"
-            ) from error
+            raise StoreError(f"cannot open {self._where}: {error}; choose another directory") from error
         try:
             self._prepare()
         except sqlite3.Error as error:
@@ -119,14 +118,14 @@ class ChainStore:
             self._sql.execute(f"PRAGMA user_version = {STORE_VERSION}")
         elif version != STORE_VERSION:
             raise StoreError(
-                f"the chain in {self._where} has store version {version}, this program needs {STORE_VERSION}; "
+                f"the chain in {self._where} has store version {version}, not {STORE_VERSION}; "
                 "choose another directory"
             )
         self._sql.execute("COMMIT")
 
     def _explain(self, error: sqlite3.Error) -> str:
         if "locked" in str(error):
-            return f"the chain in {self._where} is in use by another process; stop it or choose another directory"
+            return f"the chain in {self._where} is in use by another process; stop it or use another"
         return f"the chain in {self._where} cannot be read: {error}; choose another directory"
 
     def close(self) -> None:
@@ -286,8 +285,8 @@ class ChainStore:
 
 
 _SELECT_TX = (
-    "SELECT tx.block, tx.position, tx.raw, tx.sender, tx.status, tx.gas_used, tx.cumulative_gas, tx.gas_price,"
-    " tx.created, block.hash FROM tx JOIN block ON block.number = tx.block"
+    "SELECT tx.block, tx.position, tx.raw, tx.sender, tx.status, tx.gas_used, tx.cumulative_gas,"
+    " tx.gas_price, tx.created, block.hash FROM tx JOIN block ON block.number = tx.block"
 )
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import rlp
 from eth_hash.auto import keccak
-from eth_keys import keys
+from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature
-from eth_keys.exceptions import ValidationError as KeyValidationError
+from eth_utils.exceptions import ValidationError
 
 from ledgerfed.errors import InvalidValueError
 
@@ -39,7 +39,7 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A signed transaction. `to` is None for a deployment; types 0 and 1 have both fees equal to the price."""
+    """A signed transaction. `to` is None for a deployment; types 0 and 1 set both fees to their price."""
 
     raw: bytes
     hash: bytes
@@ -181,9 +181,9 @@ def recover_sender(digest: bytes, y_parity: int, r: int, s: int) -> bytes:
     if y_parity not in (0, 1) or not 0 < r < SECP256K1_N or not 0 < s <= SECP256K1_N // 2:
         raise InvalidValueError("invalid signature values; sign again with a low s (EIP-2)")
     try:
-        signature = keys.Signature(vrs=(y_parity, r, s))
+        signature = Signature(vrs=(y_parity, r, s))
         return signature.recover_public_key_from_msg_hash(digest).to_canonical_address()
-    except (BadSignature, KeyValidationError) as error:
+    except (BadSignature, ValidationError) as error:
         raise InvalidValueError("no public key matches the signature; sign again") from error
 
 

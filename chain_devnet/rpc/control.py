@@ -27,31 +27,31 @@ def net_version(chain: Chain, params: Sequence[object]) -> str:
     return str(chain.config.chain_id)
 
 
-def net_listening(chain: Chain, params: Sequence[object]) -> bool:
+def net_listening(_chain: Chain, params: Sequence[object]) -> bool:
     """Always true: whoever gets the answer has reached the node."""
     read.arguments(params, 0, 0)
     return True
 
 
-def net_peer_count(chain: Chain, params: Sequence[object]) -> str:
+def net_peer_count(_chain: Chain, params: Sequence[object]) -> str:
     """Always zero: there is one producer."""
     read.arguments(params, 0, 0)
     return "0x0"
 
 
-def eth_syncing(chain: Chain, params: Sequence[object]) -> bool:
+def eth_syncing(_chain: Chain, params: Sequence[object]) -> bool:
     """Always false: there is nobody to sync from."""
     read.arguments(params, 0, 0)
     return False
 
 
-def web3_client_version(chain: Chain, params: Sequence[object]) -> str:
+def web3_client_version(_chain: Chain, params: Sequence[object]) -> str:
     """Name and version of this program and of its EVM."""
     read.arguments(params, 0, 0)
     return f"chain_devnet/{version('ledgerfed')}/py-evm-{version('py-evm')}/prague"
 
 
-def web3_sha3(chain: Chain, params: Sequence[object]) -> str:
+def web3_sha3(_chain: Chain, params: Sequence[object]) -> str:
     """Keccak-256 of some data."""
     (value,) = read.arguments(params, 1, 1)
     return views.hex_data(keccak(read.data(value, "data")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Callable, Sequence
 
 from chain_devnet.chain import Chain
@@ -23,19 +24,22 @@ INTERNAL_ERROR = -32603
 SERVER_ERROR = -32000
 REVERTED = 3
 MAX_BATCH = 1_000
+MAX_NESTING = 64
 
 METHODS: dict[str, Callable[[Chain, Sequence[object]], object]] = (
     ledger.METHODS | states.METHODS | sending.METHODS | control.METHODS
 )
 
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _log = logging.getLogger(__name__)
 
 
 def answer(chain: Chain, body: bytes) -> bytes | None:
     """The answer to one request or batch; None when there is nothing to say (notifications only)."""
     try:
+        _refuse_deep_nesting(body)
         request = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+    except ValueError:
         return _encode(error_json(None, PARSE_ERROR, "parse error: the body is not JSON"))
     if not isinstance(request, list):
         response = answer_one(chain, request)
@@ -88,9 +92,7 @@ def _respond(chain: Chain, request_id: object, name: object, params: object) -> 
         return error_json(request_id, SERVER_ERROR, str(error))
     except Exception:  # noqa: BLE001  # a client must get an answer, never a traceback; it is logged here
         _log.exception("%s failed", name)
-        return error_json(
-            request_id, INTERNAL_ERROR, f"internal error in {name}; the server's log has the details"
-        )
+        return error_json(request_id, INTERNAL_ERROR, f"internal error in {name}; see the server's log")
     return {"jsonrpc": "2.0", "id": request_id, "result": result}
 
 
@@ -100,6 +102,17 @@ def _valid_id(value: object) -> bool:
     return (
         value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
     )
+
+
+def _refuse_deep_nesting(body: bytes) -> None:
+    # py-evm raises the interpreter's recursion limit so far that deep JSON would overflow the C stack.
+    if body.count(b"[") + body.count(b"{") <= MAX_NESTING:
+        return
+    depth = 0
+    for token in _BRACKETS.finditer(body):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
+        if depth > MAX_NESTING:
+            raise ValueError("too deep")
 
 
 def _refuse_constant(name: str) -> None:

@@ -68,16 +68,14 @@ def eth_get_raw_transaction_by_hash(chain: Chain, params: Sequence[object]) -> s
     return None if stored is None else views.hex_data(stored.transaction.raw)
 
 
-def eth_get_transaction_by_block_number_and_index(
-    chain: Chain, params: Sequence[object]
-) -> views.Json | None:
+def eth_get_transaction_by_number_and_index(chain: Chain, params: Sequence[object]) -> views.Json | None:
     """A transaction by its place; null when there is none."""
     wanted, index = read.arguments(params, 2, 2)
     number = read.block_number(chain, wanted)
     return None if number is None else _transaction_at(chain, _block_at(chain, number), index)
 
 
-def eth_get_transaction_by_block_hash_and_index(chain: Chain, params: Sequence[object]) -> views.Json | None:
+def eth_get_transaction_by_hash_and_index(chain: Chain, params: Sequence[object]) -> views.Json | None:
     """A transaction by its place; null when there is none."""
     wanted, index = read.arguments(params, 2, 2)
     return _transaction_at(chain, chain.store.block_by_hash(read.block_hash(wanted)), index)
@@ -114,13 +112,13 @@ def eth_get_logs(chain: Chain, params: Sequence[object]) -> list[views.Json]:
     return [views.log_json(log) for log in chain.store.logs(read.log_filter(chain, wanted))]
 
 
-def eth_get_uncle_count(chain: Chain, params: Sequence[object]) -> str:
+def eth_get_uncle_count(_chain: Chain, params: Sequence[object]) -> str:
     """Always zero: there are no uncles after the merge."""
     read.arguments(params, 1, 1)
     return "0x0"
 
 
-def eth_get_uncle(chain: Chain, params: Sequence[object]) -> None:
+def eth_get_uncle(_chain: Chain, params: Sequence[object]) -> None:
     """Always null: there are no uncles after the merge."""
     read.arguments(params, 2, 2)
 
@@ -131,13 +129,13 @@ def eth_gas_price(chain: Chain, params: Sequence[object]) -> str:
     return hex(next_base_fee(chain.head.header) + SUGGESTED_TIP)
 
 
-def eth_max_priority_fee_per_gas(chain: Chain, params: Sequence[object]) -> str:
+def eth_max_priority_fee_per_gas(_chain: Chain, params: Sequence[object]) -> str:
     """The tip per gas, in wei, to offer."""
     read.arguments(params, 0, 0)
     return hex(SUGGESTED_TIP)
 
 
-def eth_blob_base_fee(chain: Chain, params: Sequence[object]) -> str:
+def eth_blob_base_fee(_chain: Chain, params: Sequence[object]) -> str:
     """The price of blob gas, always its minimum: no block carries blobs."""
     read.arguments(params, 0, 0)
     return "0x1"
@@ -241,8 +239,8 @@ METHODS: dict[str, Callable[[Chain, Sequence[object]], object]] = {
     "eth_getBlockReceipts": eth_get_block_receipts,
     "eth_getTransactionByHash": eth_get_transaction_by_hash,
     "eth_getRawTransactionByHash": eth_get_raw_transaction_by_hash,
-    "eth_getTransactionByBlockNumberAndIndex": eth_get_transaction_by_block_number_and_index,
-    "eth_getTransactionByBlockHashAndIndex": eth_get_transaction_by_block_hash_and_index,
+    "eth_getTransactionByBlockNumberAndIndex": eth_get_transaction_by_number_and_index,
+    "eth_getTransactionByBlockHashAndIndex": eth_get_transaction_by_hash_and_index,
     "eth_getBlockTransactionCountByNumber": eth_get_block_transaction_count_by_number,
     "eth_getBlockTransactionCountByHash": eth_get_block_transaction_count_by_hash,
     "eth_getTransactionReceipt": eth_get_transaction_receipt,

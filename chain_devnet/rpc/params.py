@@ -128,16 +128,7 @@ def state_header(chain: Chain, value: object) -> Header | None:
 def access_list(value: object) -> AccessList:
     """An EIP-2930 access list; absent means empty."""
     entries = [mapping(entry, "access list entry") for entry in _sequence(value, "accessList")]
-    return tuple(
-        (
-            address(entry.get("address")),
-            tuple(
-                data(key, "storage key", HASH_BYTES)
-                for key in _sequence(entry.get("storageKeys"), "storageKeys")
-            ),
-        )
-        for entry in entries
-    )
+    return tuple((address(entry.get("address")), _storage_keys(entry)) for entry in entries)
 
 
 def log_filter(chain: Chain, value: object) -> LogFilter:
@@ -164,12 +155,18 @@ def _block_range(chain: Chain, wanted: dict[str, object]) -> tuple[int, int]:
         header = state_header(chain, {"blockHash": wanted["blockHash"]})
         number = header.number if header else 0
         return number, number
-    head = chain.head.header.number
+    after_head = chain.head.header.number + 1
     bounds = [block_number(chain, wanted.get(name)) for name in ("fromBlock", "toBlock")]
-    first, last = (head + 1 if bound is None else min(bound, head + 1) for bound in bounds)
-    if first > last:
+    first, last = (after_head if bound is None else bound for bound in bounds)
+    # A range that begins after the head is empty, not wrong: that is how an indexer asks for what is new.
+    if last < first < after_head:
         raise InvalidValueError(f"fromBlock {first} is after toBlock {last}")
-    return first, last
+    return min(first, after_head), min(last, after_head)
+
+
+def _storage_keys(entry: dict[str, object]) -> tuple[bytes, ...]:
+    keys = _sequence(entry.get("storageKeys"), "storageKeys")
+    return tuple(data(key, "storage key", HASH_BYTES) for key in keys)
 
 
 def _alternatives(topic: object) -> tuple[bytes, ...]:

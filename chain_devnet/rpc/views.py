@@ -113,12 +113,8 @@ def transaction_json(tx: Transaction) -> Json:
 def receipt_json(stored: StoredTransaction, timestamp: int) -> Json:
     """The receipt of a mined transaction."""
     tx, receipt = stored.transaction, stored.receipt
-    logs = [
-        StoredLog(
-            log, stored.block_number, stored.block_hash, tx.hash, stored.position, stored.first_log + index
-        )
-        for index, log in enumerate(receipt.logs)
-    ]
+    place = (stored.block_number, stored.block_hash, tx.hash, stored.position)
+    logs = [StoredLog(log, *place, stored.first_log + index) for index, log in enumerate(receipt.logs)]
     return {
         "transactionHash": hex_data(tx.hash),
         "transactionIndex": hex(stored.position),

@@ -1,0 +1,45 @@
+"""Several clients at once: every transaction lands once, reads agree with each other."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+from web3 import HTTPProvider, Web3
+
+from chain_devnet import DevnetServer
+
+CLIENTS, SENDS = 6, 15
+
+
+def test_clients_that_send_at_the_same_time_all_get_their_receipts(server: DevnetServer) -> None:
+    def client(index: int) -> list[int]:
+        web3 = Web3(HTTPProvider(server.url))
+        sender, recipient = web3.eth.accounts[index], web3.eth.accounts[19]
+        places = []
+        for _ in range(SENDS):
+            tx_hash = web3.eth.send_transaction({"from": sender, "to": recipient, "value": 1, "gas": 21_000})
+            places.append(web3.eth.get_transaction_receipt(tx_hash)["blockNumber"])
+            assert web3.eth.get_block("latest")["number"] >= places[-1]
+        return places
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        places = [place for result in pool.map(client, range(CLIENTS)) for place in result]
+    web3 = Web3(HTTPProvider(server.url))
+    assert sorted(places) == list(range(1, CLIENTS * SENDS + 1))
+    assert web3.eth.get_balance(web3.eth.accounts[19]) == 10_000 * 10**18 + CLIENTS * SENDS
+    hashes = [web3.eth.get_block(number) for number in range(CLIENTS * SENDS + 1)]
+    assert all(child["parentHash"] == parent["hash"] for parent, child in pairwise(hashes))
+
+
+def test_one_unlocked_account_used_by_many_clients_never_repeats_a_nonce(server: DevnetServer) -> None:
+    def client(_: int) -> None:
+        web3 = Web3(HTTPProvider(server.url))
+        sender, recipient = web3.eth.accounts[0], web3.eth.accounts[1]
+        for _ in range(SENDS):
+            web3.eth.send_transaction({"from": sender, "to": recipient, "value": 1, "gas": 21_000})
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(client, range(CLIENTS)))
+    web3 = Web3(HTTPProvider(server.url))
+    assert web3.eth.get_transaction_count(web3.eth.accounts[0]) == CLIENTS * SENDS
