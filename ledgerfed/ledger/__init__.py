@@ -5,8 +5,9 @@ web3, eth-abi and eth-account are imported when a connection is made or a transa
 
 from ledgerfed.ledger.artifact import Artifact, round_ledger
 from ledgerfed.ledger.calls import TransactionKind
+from ledgerfed.ledger.chain import BlockHeader
 from ledgerfed.ledger.deployment import Deployment, deploy
-from ledgerfed.ledger.gateway import BlockHeader, LedgerGateway, LedgerState, Terms
+from ledgerfed.ledger.gateway import LedgerGateway
 from ledgerfed.ledger.keys import (
     DEMO_CHAIN_IDS,
     DemoSigner,
@@ -19,6 +20,7 @@ from ledgerfed.ledger.keys import (
 from ledgerfed.ledger.outbox import Outbox
 from ledgerfed.ledger.outbox_store import OutboxEntry, OutboxRow, OutboxState, OutboxStore
 from ledgerfed.ledger.transactions import MinedTransaction
+from ledgerfed.ledger.views import LedgerState, Terms
 
 __all__ = [
     "DEMO_CHAIN_IDS",

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from ledgerfed.errors import TransactionRevertedError, WaitTimeoutError
 from ledgerfed.ledger.artifact import round_ledger
 from ledgerfed.ledger.calls import TransactionKind, constructor_types, encode_arguments
-from ledgerfed.ledger.gateway import connected_chain_id
+from ledgerfed.ledger.chain import connected_chain_id
 from ledgerfed.ledger.keys import Signer, require_key_fits_chain
 from ledgerfed.ledger.outbox import POLL_INTERVAL, RECEIPT_TIMEOUT
 from ledgerfed.ledger.rpc import JsonRpc

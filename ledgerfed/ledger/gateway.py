@@ -4,72 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from threading import Lock
 from typing import Any, NoReturn
 
-from ledgerfed.errors import (
-    ChainUnreachableError,
-    ConfigurationError,
-    NotFoundError,
-    TransactionRevertedError,
-    WaitTimeoutError,
-)
-from ledgerfed.ledger.artifact import round_ledger
+from ledgerfed.errors import ConfigurationError, NotFoundError, TransactionRevertedError, WaitTimeoutError
 from ledgerfed.ledger.calls import TransactionKind, functions
+from ledgerfed.ledger.chain import BlockHeader, block_number, connected_chain_id, mine_towards, read_header
 from ledgerfed.ledger.events import LedgerEvent, decode_events
 from ledgerfed.ledger.keys import DEMO_CHAIN_IDS, Signer
 from ledgerfed.ledger.outbox import POLL_INTERVAL, RECEIPT_TIMEOUT, Outbox
 from ledgerfed.ledger.outbox_store import OutboxEntry, OutboxStore
-from ledgerfed.ledger.rpc import METHOD_NOT_FOUND, JsonRpc, RpcError, data, quantity, reverted
+from ledgerfed.ledger.rpc import JsonRpc, RpcError, data, quantity
 from ledgerfed.ledger.transactions import MinedTransaction
-from ledgerfed.protocol.configuration import Windows
+from ledgerfed.ledger.views import (
+    LedgerState,
+    Terms,
+    read_code,
+    read_members,
+    read_state,
+    read_terms,
+    read_view,
+    require_round_ledger,
+)
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import to_hex
-from ledgerfed.protocol.transcript import Phase
 
 LOG_RANGE = 2_000
-# Nodes that simulate in one process share a chain: without the lock each would mine the same missing blocks.
-_MINING = Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerState:
-    """The packed word of the contract. `end` is the block at which the phase's own window ends: see `phase`.
-
-    OPEN: the commit window begins after `end`. SEALED: leaves are forced until `end`, scores come after it.
-    SCORED: the outcome is certified until `end`.
-    """
-
-    round: int
-    phase: Phase
-    end: int
-    n: int
-    forced: int
-    epoch: int
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a federation was deployed with; it never changes."""
-
-    config_hash: bytes
-    committee: int
-    quorum: int
-    depth: int
-    windows: Windows
-    min_updates: int
-
-
-@dataclass(frozen=True, slots=True)
-class BlockHeader:
-    """The part of a block header that links and dates blocks; `timestamp` is Unix time in seconds."""
-
-    number: int
-    hash: bytes
-    parent_hash: bytes
-    timestamp: int
 
 
 class LedgerGateway:
@@ -140,30 +99,26 @@ class LedgerGateway:
         """
         rpc = JsonRpc(url)
         federation = Federation(connected_chain_id(rpc, chain_id), contract)
-        _require_round_ledger(rpc, federation)
-        return cls(rpc, federation, _read_terms(rpc, federation), store, **options)
+        require_round_ledger(rpc, federation)
+        return cls(rpc, federation, read_terms(rpc, federation), store, **options)
 
     # ---- what the contract says ----
 
     def state(self, at: int | None = None) -> LedgerState:
         """Return round, phase and counts, now or after block `at`."""
-        number, phase, *rest = self._view("state", at=at)
-        return LedgerState(number, Phase(phase), *rest)
+        return read_state(self._rpc, self.federation, at)
 
     def transcript(self, at: int | None = None) -> bytes:
         """Return the 32-byte transcript, now or after block `at`."""
-        return bytes(self._view("transcript", at=at))
+        return bytes(read_view(self._rpc, self.federation, "transcript", at=at))
 
     def relayer(self) -> bytes:
         """Return the address of the committee member whose turn it is."""
-        return bytes(self._view("relayer"))
+        return bytes(read_view(self._rpc, self.federation, "relayer"))
 
     def members(self) -> tuple[bytes, ...]:
         """Return the addresses of all nodes by registry index."""
-        count = self._view("member_count")
-        member = functions()["member"]
-        calls = [_call(self.federation, member.encode(i), "latest") for i in range(count)]
-        return tuple(member.decode(data(answer)) for answer in self._rpc.batch(calls))
+        return read_members(self._rpc, self.federation)
 
     def index_of(self, address: bytes) -> int:
         """Return the registry index of a node.
@@ -172,7 +127,7 @@ class LedgerGateway:
             NotFoundError: the address is not registered in this federation.
         """
         try:
-            return int(self._view("index_of", address))
+            return int(read_view(self._rpc, self.federation, "index_of", address))
         except TransactionRevertedError as error:
             raise NotFoundError(
                 f"0x{address.hex()} is not a member of the federation at 0x{self.federation.contract.hex()}"
@@ -180,13 +135,13 @@ class LedgerGateway:
 
     def last_forced(self, address: bytes) -> int:
         """Return the last round in which a node forced its leaf in; 0 if never."""
-        return int(self._view("last_forced", address))
+        return int(read_view(self._rpc, self.federation, "last_forced", address))
 
     # ---- what the chain says ----
 
     def block_number(self) -> int:
         """Return the number of the newest block."""
-        return quantity(self._rpc.call("eth_blockNumber"))
+        return block_number(self._rpc)
 
     def header(self, block: int | bytes) -> BlockHeader:
         """Return the header of a block by number or hash.
@@ -194,23 +149,11 @@ class LedgerGateway:
         Raises:
             NotFoundError: the chain has no such block (any more).
         """
-        by_hash = isinstance(block, bytes)
-        method = "eth_getBlockByHash" if by_hash else "eth_getBlockByNumber"
-        answer = self._rpc.call(method, to_hex(block) if isinstance(block, bytes) else hex(block), False)
-        if answer is None:
-            raise NotFoundError(
-                f"the chain has no block {to_hex(block) if isinstance(block, bytes) else block}"
-            )
-        return BlockHeader(
-            quantity(answer["number"]),
-            data(answer["hash"]),
-            data(answer["parentHash"]),
-            quantity(answer["timestamp"]),
-        )
+        return read_header(self._rpc, block)
 
     def code(self) -> bytes:
         """Return the contract's code as the chain has it, immutables included."""
-        return data(self._rpc.call("eth_getCode", to_hex(self.federation.contract), "latest"))
+        return read_code(self._rpc, self.federation)
 
     def read_events(self, from_block: int, to_block: int) -> tuple[LedgerEvent, ...]:
         """Return the events of the blocks `from_block` to `to_block`, both included, in chain order."""
@@ -276,7 +219,7 @@ class LedgerGateway:
         """
         deadline = None if timeout is None else self._clock() + timeout
         while True:
-            head = self._mine_towards(number) if self._mine_on_demand else self.block_number()
+            head = mine_towards(self._rpc, number) if self._mine_on_demand else self.block_number()
             if head >= number:
                 return head
             if deadline is not None and self._clock() >= deadline:
@@ -285,23 +228,7 @@ class LedgerGateway:
                 )
             self._sleep(self._poll_interval)
 
-    def _mine_towards(self, number: int) -> int:
-        with _MINING:
-            missing = number - self.block_number()
-            if missing > 0:
-                mine(self._rpc, missing)
-            return self.block_number()
-
     # ---- the wire ----
-
-    def _view(self, name: str, *arguments: object, at: int | None = None) -> Any:
-        function = functions()[name]
-        block = "latest" if at is None else hex(at)
-        method, params = _call(self.federation, function.encode(*arguments), block)
-        try:
-            return function.decode(data(self._rpc.call(method, *params)))
-        except RpcError as error:
-            raise reverted(error, f"the view {name}") from error
 
     def _send(
         self, signer: Signer, kind: TransactionKind, round_number: int, *arguments: object
@@ -326,68 +253,6 @@ class LedgerGateway:
             for h, block in zip(hashes, blocks, strict=True)
         }
         return decode_events(logs, timestamps)
-
-
-def connected_chain_id(rpc: JsonRpc, expected: int | None) -> int:
-    """Return the chain id behind a connection.
-
-    Raises:
-        ChainUnreachableError: nobody answers, or it is not the expected chain.
-    """
-    found = quantity(rpc.call("eth_chainId"))
-    if expected is not None and found != expected:
-        raise ChainUnreachableError(
-            f"{rpc.url} is chain {found}, expected chain {expected}; check URL and chain id"
-        )
-    return found
-
-
-def mine(rpc: JsonRpc, count: int) -> None:
-    """Ask a development chain for `count` empty blocks now (anvil_mine, else evm_mine).
-
-    Raises:
-        ConfigurationError: the chain knows neither.
-    """
-    try:
-        rpc.call("anvil_mine", hex(count))
-    except RpcError as error:
-        if error.number != METHOD_NOT_FOUND:
-            raise
-        try:
-            for _ in range(count):
-                rpc.call("evm_mine")
-        except RpcError as second:
-            raise ConfigurationError(
-                f"{rpc.url} does not mine on demand ({second.message}); connect with mine_on_demand off"
-            ) from second
-
-
-def _require_round_ledger(rpc: JsonRpc, federation: Federation) -> None:
-    address = to_hex(federation.contract)
-    code = data(rpc.call("eth_getCode", address, "latest"))
-    if not code:
-        raise ChainUnreachableError(
-            f"nothing is deployed at {address} on chain {federation.chain_id} at {rpc.url}; check both"
-        )
-    if not round_ledger().matches(code):
-        raise ConfigurationError(
-            f"the contract at {address} on chain {federation.chain_id} is not this version's RoundLedger; "
-            " check the address, or install the version that deployed it"
-        )
-
-
-def _read_terms(rpc: JsonRpc, federation: Federation) -> Terms:
-    views = ("config_hash", "committee_size", "quorum", "depth", "windows", "min_updates")
-    calls = [_call(federation, functions()[view].encode(), "latest") for view in views]
-    answers = zip(views, rpc.batch(calls), strict=True)
-    config, committee, quorum, depth, windows, fewest = (
-        functions()[view].decode(data(answer)) for view, answer in answers
-    )
-    return Terms(config, committee, quorum, depth, Windows(*windows), fewest)
-
-
-def _call(federation: Federation, calldata: bytes, block: str) -> tuple[str, tuple[object, ...]]:
-    return "eth_call", ({"to": to_hex(federation.contract), "data": to_hex(calldata)}, block)
 
 
 def _reorganised(block_hash: str) -> NoReturn:

@@ -44,8 +44,8 @@ def configuration() -> FederationConfig:
     )
     return FederationConfig(
         name="test",
-        basis=canonical_json({"columns": ["lag1"]}),
-        width=1,
+        basis=canonical_json({"target": {"lags": [1]}}),
+        width=2,
         depth=3,
         committee=4,
         min_updates=2,
