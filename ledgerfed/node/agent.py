@@ -95,6 +95,10 @@ class NodeAgent:
         """Return the manifests of the certified rounds, in order."""
         return tuple(self._desk.manifest(done.manifest) for done in self.view.certified)
 
+    def fetch(self, digest: bytes) -> bytes:
+        """Return bytes by their hash, from this node or a peer; raises NotFoundError when nobody has them."""
+        return self._desk.fetch(digest)
+
     def personal_model(self) -> Floats:
         """Return the node's own coefficients on top of the global model in force, float64 [d]."""
         return walk.personalise(self._bench, self.base_model())

@@ -24,8 +24,8 @@ class Ledger(Protocol):
         """Return the events of a range of blocks, in the order of the chain."""
         ...
 
-    def wait_for_block(self, number: int) -> None:
-        """Return when the head is at least `number`; a chain that mines on demand is asked to."""
+    def wait_for_block(self, number: int) -> int:
+        """Wait until the head is at least `number`, and return it; a chain that mines on demand is asked to."""
         ...
 
     def seal(self, signer: Signer, round_number: int, root: bytes, n: int) -> MinedTransaction: ...
@@ -38,7 +38,7 @@ class Ledger(Protocol):
         manifest: bytes,
         model: bytes,
         reputations: bytes,
-        signatures: bytes,
+        signatures: Sequence[bytes],
     ) -> MinedTransaction: ...
     def abort(self, signer: Signer, round_number: int) -> MinedTransaction: ...
 

@@ -127,7 +127,7 @@ class Relayer:
                 manifest.hash(),
                 manifest.model,
                 manifest.reputation_root,
-                b"".join(signatures[index] for index in chosen),
+                [signatures[index] for index in chosen],
             ),
         )
 

@@ -1,0 +1,65 @@
+"""What a hostile node sends instead of an honest update: `UpdateMaker`s with their strength as parameter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ledgerfed.errors import InvalidValueError
+from ledgerfed.exchange import Information, dequantise, model_to_theta, quantise
+from ledgerfed.node import TrainingContext, honest_update
+from ledgerfed.protocol.payload import InformationUpdate
+
+Z_MAX = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class SignFlip:
+    """Poisoning: the honest coefficients times -factor, claimed with the honest precision (threat N10)."""
+
+    factor: float = 2.5
+
+    def __call__(self, context: TrainingContext) -> InformationUpdate:
+        """Return the honest update with z replaced by -factor * z."""
+        update = honest_update(context)
+        flipped = (round(-self.factor * value) for value in update.z)
+        return replace(update, z=tuple(max(-Z_MAX, min(Z_MAX, value)) for value in flipped))
+
+
+@dataclass(frozen=True, slots=True)
+class FreeRider:
+    """A node that does not train: first the base model with a little noise, then another node's last update.
+
+    `noise` is the standard deviation in the whitened metric, where an honest update has 1 (threats N3, N4).
+    """
+
+    seed: int
+    noise: float = 0.1
+
+    def __call__(self, context: TrainingContext) -> InformationUpdate:
+        """Return the base in disguise, or a copy of an update that was revealed in the round before."""
+        rng = np.random.default_rng([self.seed, context.round, context.index])
+        last = [
+            past.update
+            for past in context.history
+            if past.round == context.round - 1 and past.index != context.index
+        ]
+        if not last:
+            return self._disguised_base(context, rng)
+        copied = last[int(rng.integers(len(last)))]
+        return replace(copied, base_model=context.base.hash())
+
+    def _disguised_base(self, context: TrainingContext, rng: np.random.Generator) -> InformationUpdate:
+        honest = honest_update(context)
+        shape = dequantise(honest)
+        theta = model_to_theta(context.base)
+        if theta.shape != shape.z.shape:
+            raise InvalidValueError(f"the base model has {theta.size} coefficients, not {shape.z.size}")
+        z = shape.R @ theta + self.noise * rng.standard_normal(theta.size)
+        return quantise(
+            Information(shape.n, shape.s2, shape.R, z, shape.residual),
+            schema=honest.schema,
+            base_model=honest.base_model,
+            family=honest.family,
+        )
