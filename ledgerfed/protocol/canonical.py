@@ -2,6 +2,7 @@
 
 Rules of a document:
 - objects, arrays, strings, booleans, null and integers with |x| < 2^53; never a float;
+- at most 32 levels deep, so that no machine's stack decides what a document is;
 - keys are unique; a record read with `fields` has exactly the keys it names;
 - the bytes equal their own re-encoding, so one document has one hash.
 """
@@ -9,7 +10,9 @@ Rules of a document:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import rfc8785
@@ -18,18 +21,24 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.hashing import keccak
 
 Document = Mapping[str, Any]
+MAX_NESTING = 32
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(rb"[\[\]{}]")
 
 
 def canonical_json(document: Document) -> bytes:
     """Return the RFC 8785 bytes of a document of integers, strings, booleans, nulls, lists and objects.
 
     Raises:
-        InvalidValueError: a float, another type, or an integer of 2^53 or more stands in it.
+        InvalidValueError: not an object, nested too deeply, or a float, another type, or an integer of 2^53
+            or more stands in it.
     """
-    _require_plain(document, "$")
+    if not isinstance(document, Mapping):
+        raise InvalidValueError(f"the document must be an object, got {type(document).__name__}")
+    _require_plain(document, "$", MAX_NESTING)
     try:
         return rfc8785.dumps(dict(document))
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise InvalidValueError(f"the document has no canonical form: {error}") from error
 
 
@@ -42,19 +51,20 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
     """Read canonical JSON bytes back into an object.
 
     Raises:
-        InvalidValueError: not JSON, not an object, duplicate keys, floats, or not in canonical form.
+        InvalidValueError: not JSON, not an object, duplicate keys, floats, nested too deeply, or not in
+            canonical form.
     """
+    if _nesting(data) > MAX_NESTING:
+        raise InvalidValueError(f"the document is nested more than {MAX_NESTING} levels deep")
     try:
-        document = json.loads(
+        document: dict[str, Any] = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_unique,
             parse_float=_no_float,
             parse_constant=_no_float,
         )
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except ValueError as error:  # also an integer of more digits than Python reads
         raise InvalidValueError(f"not a JSON document: {error}") from error
-    if not isinstance(document, dict):
-        raise InvalidValueError(f"the document must be an object, got {type(document).__name__}")
     if canonical_json(document) != data:
         raise InvalidValueError("the document is not in RFC 8785 form; re-encode it canonically")
     return document
@@ -81,20 +91,28 @@ def rows(name: str, value: object) -> list[Any]:
     return value
 
 
-def _require_plain(value: object, path: str) -> None:
+def _nesting(data: bytes) -> int:
+    """Return how deep the brackets of a JSON text go; a C parser would use the stack to find out."""
+    brackets = _BRACKET.findall(_STRING.sub(b"", data))
+    return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)
+
+
+def _require_plain(value: object, path: str, levels: int) -> None:
+    if levels < 0:
+        raise InvalidValueError(f"the document is nested more than {MAX_NESTING} levels deep")
     if value is None or isinstance(value, bool | str):
         return
     if isinstance(value, int):
         if abs(value) >= 1 << 53:
-            raise InvalidValueError(f"{path}: {value} is beyond 2^53; write it as a string")
+            raise InvalidValueError(f"{path}: {value.bit_length()} bits are beyond 2^53; write a string")
     elif isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise InvalidValueError(f"{path}: the key {key!r} is not a string")
-            _require_plain(item, f"{path}.{key}")
+            _require_plain(item, f"{path}.{key}", levels - 1)
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
-            _require_plain(item, f"{path}[{position}]")
+            _require_plain(item, f"{path}[{position}]", levels - 1)
     else:
         raise InvalidValueError(f"{path}: {type(value).__name__} has no place in a canonical document")
 

@@ -5,6 +5,7 @@ The hash stands in the genesis transcript, so nobody can change a rule without c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
@@ -78,9 +79,9 @@ class FederationConfig:
     """All parameters of a federation.
 
     `basis` is the canonical JSON of the basis document (its hash is the schema of every update), `width` its
-    number of columns. `prior` is the precision of the zero model at scale 2^-precision_scale.
-    `genesis_reputation` is what every member of the genesis registry starts with; later joiners start at zero
-    evidence.
+    number of columns, at least two because gate V6 compares directions. `prior` is the precision of the zero
+    model at scale 2^-precision_scale. `genesis_reputation` is what every member of the genesis registry
+    starts with; later joiners start at zero evidence.
     """
 
     name: str
@@ -99,8 +100,8 @@ class FederationConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 64:
             raise InvalidValueError(f"the name of a federation has 1 to 64 characters, got {self.name!r}")
-        parse_canonical(self.basis)
-        require_range("the width of the basis", self.width, 1, MAX_WIDTH)
+        require_range("the width of the basis", self.width, 2, MAX_WIDTH)
+        _lags_of(self.basis, self.width)
         require_range("the depth of the trees", self.depth, 0, MAX_DEPTH)
         require_range("the committee size", self.committee, 1, min(MAX_COMMITTEE, 1 << self.depth))
         require_range("min_updates", self.min_updates, 1, 1 << self.depth)
@@ -116,15 +117,7 @@ class FederationConfig:
     @property
     def lags(self) -> tuple[int, ...]:
         """The lags of the target, ascending; they are the first columns of the basis."""
-        target = parse_canonical(self.basis).get("target")
-        lags = target.get("lags") if isinstance(target, dict) else None
-        if not isinstance(lags, list) or len(lags) > self.width:
-            raise InvalidValueError(
-                f"the basis document needs a list of at most {self.width} lags, got {lags!r}"
-            )
-        for lag, previous in zip(lags, [0, *lags], strict=False):
-            require_range("a lag of the basis", lag, previous + 1, 1 << 16)
-        return tuple(lags)
+        return _lags_of(self.basis, self.width)
 
     @property
     def capacity(self) -> int:
@@ -177,6 +170,17 @@ class FederationConfig:
         return _read(parse_canonical(data))
 
 
+def _lags_of(basis: bytes, width: int) -> tuple[int, ...]:
+    target = parse_canonical(basis).get("target")
+    lags = target.get("lags") if isinstance(target, dict) else None
+    if not isinstance(lags, list) or len(lags) > width:
+        raise InvalidValueError(f"the basis document needs a list of at most {width} lags, got {lags!r}")
+    previous = 0
+    for lag in lags:
+        previous = require_range("a lag of the basis", lag, previous + 1, 1 << 16)
+    return tuple(lags)
+
+
 _KEYS = (
     "protocol",
     "name",
@@ -199,8 +203,8 @@ def _read(document: Mapping[str, Any]) -> FederationConfig:
     if record["protocol"] != PROTOCOL:
         raise InvalidValueError(f"the configuration speaks {record['protocol']!r}, this program {PROTOCOL}")
     prior = record["prior"]
-    if not isinstance(prior, str) or not prior.isdecimal():
-        raise InvalidValueError(f"prior must be a decimal string, got {prior!r}")
+    if not isinstance(prior, str) or not re.fullmatch("[1-9][0-9]{0,18}", prior):
+        raise InvalidValueError(f"prior must be a decimal string of a positive int64, got {prior!r}")
     return FederationConfig(
         name=record["name"],
         basis=canonical_json(record["basis"]),

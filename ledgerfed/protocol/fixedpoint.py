@@ -24,7 +24,7 @@ def divide_half_even(numerator: int, denominator: int) -> int:
         InvalidValueError: the denominator is zero.
     """
     if denominator == 0:
-        raise InvalidValueError(f"{numerator} divided by zero")
+        raise InvalidValueError("a number divided by zero")
     if denominator < 0:
         numerator, denominator = -numerator, -denominator
     quotient, remainder = divmod(numerator, denominator)

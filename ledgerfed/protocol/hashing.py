@@ -25,7 +25,7 @@ def word(value: int) -> bytes:
         InvalidValueError: the value is negative or needs more than 256 bits.
     """
     if not 0 <= value < 1 << 256:
-        raise InvalidValueError(f"{value} does not fit an unsigned 256-bit word")
+        raise InvalidValueError(f"{_shown(value)} does not fit an unsigned 256-bit word")
     return value.to_bytes(32, "big")
 
 
@@ -39,7 +39,7 @@ def require_hash(name: str, value: bytes) -> bytes:
 def require_range(name: str, value: int, low: int, high: int) -> int:
     """Return `value` if it is an integer in [low, high], else raise InvalidValueError naming it."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
+        raise InvalidValueError(f"{name} must be an integer from {low} to {high}, got {_shown(value)}")
     return value
 
 
@@ -60,3 +60,10 @@ def from_hex(name: str, text: object, length: int = 32) -> bytes:
     if any(c not in "0123456789abcdef" for c in digits):
         raise InvalidValueError(f"{name} must be lower-case hex, got {text!r}")
     return bytes.fromhex(digits)
+
+
+def _shown(value: object) -> str:
+    """Return `value` for a message; Python refuses to spell integers beyond 4,300 digits."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length()} bits"
+    return repr(value)

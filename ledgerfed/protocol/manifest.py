@@ -59,8 +59,9 @@ class Verdict:
     measures: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
-        if list(self.measures) != sorted(set(self.measures)):
-            raise InvalidValueError(f"measures must stand in ascending name, got {self.measures}")
+        names = [name for name, _ in self.measures]
+        if names != sorted(set(names)):
+            raise InvalidValueError(f"measures must stand in ascending name, once each, got {names}")
         require_range("the index of a verdict", self.index, 0, (1 << 20) - 1)
         require_range("the weight of a verdict", self.weight, 0, (1 << 53) - 1)
         if self.score is not None:

@@ -35,7 +35,8 @@ class ScoreVector:
         require_range("the index of a score vector", self.index, 0, (1 << 20) - 1)
         require_hash("the salt of a score vector", self.salt)
         for position, score in enumerate(self.scores):
-            if score not in (NOT_HELD, GATED):
+            sentinel = isinstance(score, int) and score in (NOT_HELD, GATED)
+            if not sentinel:
                 require_range(f"the score of position {position}", score, -ONE, ONE)
 
     def to_bytes(self) -> bytes:

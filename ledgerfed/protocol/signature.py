@@ -13,16 +13,12 @@ SIGNATURE_BYTES = 65
 
 def address_of(private_key: bytes) -> bytes:
     """Return the 20-byte address of a 32-byte private key; raises InvalidValueError when it is not one."""
-    require_hash("a private key", private_key)
-    try:
-        return _address(PrivateKey(private_key).public_key)
-    except ValueError as error:
-        raise InvalidValueError("the private key is not a number from 1 to the group order") from error
+    return _address(_private_key(private_key).public_key)
 
 
 def sign_digest(private_key: bytes, digest: bytes) -> bytes:
-    """Return the deterministic (RFC 6979) signature of a 32-byte digest."""
-    raw = PrivateKey(private_key).sign_recoverable(require_hash("the digest", digest), hasher=None)
+    """Return the deterministic (RFC 6979) signature of a 32-byte digest; InvalidValueError for a bad key."""
+    raw = _private_key(private_key).sign_recoverable(require_hash("the digest", digest), hasher=None)
     return raw[:64] + bytes([27 + raw[64]])
 
 
@@ -59,3 +55,12 @@ def require_signer(digest: bytes, signature: bytes, expected: bytes, what: str) 
 
 def _address(key: PublicKey) -> bytes:
     return keccak(key.format(compressed=False)[1:])[-20:]
+
+
+def _private_key(private_key: bytes) -> PrivateKey:
+    if not isinstance(private_key, bytes) or len(private_key) != 32:
+        raise InvalidValueError("a private key must be 32 bytes; its value is not shown")
+    try:
+        return PrivateKey(private_key)
+    except ValueError as error:
+        raise InvalidValueError("the private key is not a number from 1 to the group order") from error

@@ -1,0 +1,350 @@
+"""Golden vectors of LFR-1: inputs and the bytes and digests that must come out of them.
+
+The files `*.json` beside this script are pinned: one changed bit is a protocol version change. A test
+compares them with what the code computes today. To rewrite them after such a change, run
+
+    python tests/vectors/write_vectors.py
+
+from the root of the repository, and say in the commit which rule of docs/protocol.md changed. Every input is
+a fixed small number or the keccak-256 of a short text, so that another implementation can start from the
+documents alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ledgerfed.protocol import merkle, transcript, typed_data
+from ledgerfed.protocol.canonical import canonical_json
+from ledgerfed.protocol.configuration import FederationConfig, Gates, Windows
+from ledgerfed.protocol.evidence import ForcedLeaf, RoundEvidence, SignedLeaf, SignedScoreCommitment
+from ledgerfed.protocol.federation import Federation
+from ledgerfed.protocol.fixedpoint import FixedVector
+from ledgerfed.protocol.hashing import EMPTY, keccak, to_hex
+from ledgerfed.protocol.leaf import Opening
+from ledgerfed.protocol.manifest import Manifest, Outcome, Reason, Verdict
+from ledgerfed.protocol.model import GlobalModel, encode_model, genesis_model
+from ledgerfed.protocol.payload import InformationUpdate, encode_update
+from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree
+from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector
+from ledgerfed.protocol.signature import address_of, sign_digest
+
+HERE = Path(__file__).parent
+FEDERATION = Federation(31337, keccak(b"contract")[-20:])
+KEYS = tuple(keccak(b"node" + bytes([i])) for i in range(4))
+BASIS = canonical_json({"target": {"name": "riders", "unit": "1", "lags": [1, 7]}, "period": 86400})
+DEPTH = 2
+OPENED_AT = keccak(b"transcript")
+SEALED_AT = keccak(b"sealed")
+GENESIS_REPUTATION = Reputation(Evidence(3 * ONE, 0), Evidence(0, 0))
+
+
+def configuration() -> FederationConfig:
+    gates = Gates(
+        max_payload_bytes=65536,
+        root_bound=ONE + ONE // 64,
+        noise_band=4 * ONE,
+        norm_bound=8 * ONE,
+        base_distance=ONE // 100,
+        copy_alignment_bits=24,
+        copy_memory=8,
+        outlier_factor=6 * ONE,
+        score_floor=-ONE // 8,
+        trace_cap=4 * ONE,
+        sample_cap=2 * ONE,
+    )
+    return FederationConfig(
+        name="golden",
+        basis=BASIS,
+        width=3,
+        depth=DEPTH,
+        committee=4,
+        min_updates=2,
+        windows=Windows(commit=10, force=5, score=10, certify=10, challenge=10),
+        gates=gates,
+        genesis_reputation=GENESIS_REPUTATION,
+        prior=1 << 30,
+        theta_scale=40,
+        precision_scale=30,
+    )
+
+
+def model() -> GlobalModel:
+    theta = FixedVector((1 << 39, -(1 << 63), (1 << 63) - 1), 40)
+    return GlobalModel(keccak(BASIS), 3, theta, FixedVector((5, -1, 0, 7, 2, 9), 30))
+
+
+def update() -> InformationUpdate:
+    return InformationUpdate(
+        schema=keccak(BASIS),
+        base_model=model().hash(),
+        family=keccak(b"family"),
+        n_samples=60,
+        s2=1 << 31,
+        residual=60 << 16,
+        exponents=(-24, 0, 40),
+        upper=(32767, -32768, 0, 1, -1, 2),
+        z=(-(1 << 31), 0, (1 << 31) - 1),
+    )
+
+
+def openings() -> tuple[Opening, ...]:
+    payload = keccak(encode_update(update()))
+    rows = ((0, keccak(b"salt 0")), (2, keccak(b"salt 2")))
+    return tuple(Opening(7, i, model().hash(), payload, 60, keccak(BASIS), salt) for i, salt in rows)
+
+
+def score_vector() -> ScoreVector:
+    return ScoreVector(7, 1, (ONE, -ONE, NOT_HELD, GATED), keccak(b"score salt"))
+
+
+def evidence() -> RoundEvidence:
+    leaf = openings()[0].leaf(FEDERATION)
+    digest = typed_data.leaf_digest(FEDERATION, 7, 0, leaf, OPENED_AT, 120)
+    commitment = score_vector().commitment(FEDERATION)
+    signed = typed_data.score_commitment_digest(FEDERATION, 7, 1, commitment, SEALED_AT)
+    return RoundEvidence(
+        federation=FEDERATION,
+        round=7,
+        opened_at=OPENED_AT,
+        leaves=(SignedLeaf(0, leaf, 120, sign_digest(KEYS[0], digest)),),
+        forced=(ForcedLeaf(2, openings()[1].leaf(FEDERATION)),),
+        openings=openings(),
+        commitments=(SignedScoreCommitment(1, commitment, sign_digest(KEYS[1], signed)),),
+        reveals=(score_vector(),),
+    )
+
+
+def outcome() -> Outcome:
+    measures = (("base_distance", 70000), ("noise", 65536))
+    return Outcome(
+        federation=FEDERATION,
+        round=7,
+        base_model=keccak(b"base"),
+        evidence=evidence().hash(),
+        verdicts=(
+            Verdict(0, Reason.ADMITTED, 58982, 65536, measures),
+            Verdict(1, Reason.ABSENT),
+            Verdict(2, Reason.OUTLIER, -300, 0, measures),
+            Verdict(3, Reason.QUARANTINED),
+        ),
+        model=model(),
+        reputations=(*_reputations(),),
+        depth=DEPTH,
+    )
+
+
+def leaf_vectors() -> dict[str, Any]:
+    return {
+        "chain_id": FEDERATION.chain_id,
+        "contract": to_hex(FEDERATION.contract),
+        "leaves": [
+            {
+                "round": o.round,
+                "index": o.index,
+                "base_model": to_hex(o.base_model),
+                "update_hash": to_hex(o.update_hash),
+                "n_samples": o.n_samples,
+                "schema": to_hex(o.schema),
+                "salt": to_hex(o.salt),
+                "leaf": to_hex(o.leaf(FEDERATION)),
+            }
+            for o in openings()
+        ],
+    }
+
+
+def score_vectors() -> dict[str, Any]:
+    vector = score_vector()
+    return {
+        "chain_id": FEDERATION.chain_id,
+        "contract": to_hex(FEDERATION.contract),
+        "round": vector.round,
+        "index": vector.index,
+        "scores": list(vector.scores),
+        "salt": to_hex(vector.salt),
+        "bytes": to_hex(vector.to_bytes()),
+        "commitment": to_hex(vector.commitment(FEDERATION)),
+    }
+
+
+def reputation_vectors() -> dict[str, Any]:
+    rows = _reputations()
+    return {
+        "depth": DEPTH,
+        "rows": [r.row() for r in rows],
+        "leaves": [to_hex(r.leaf(i)) for i, r in enumerate(rows)],
+        "values": [[r.trainer.value, r.validator.value] for r in rows],
+        "root": to_hex(reputation_tree(rows, DEPTH).root),
+    }
+
+
+def merkle_vectors() -> dict[str, Any]:
+    trees = []
+    for depth, positions in ((0, ()), (0, (0,)), (1, (1,)), (3, (0, 3, 5)), (4, tuple(range(16)))):
+        leaves = {i: keccak(b"leaf" + bytes([i])) for i in positions}
+        tree = merkle.build_tree(leaves, depth)
+        trees.append(
+            {
+                "depth": depth,
+                "leaves": {str(i): to_hex(leaf) for i, leaf in leaves.items()},
+                "root": to_hex(tree.root),
+                "proofs": [
+                    {
+                        "index": i,
+                        "leaf": to_hex(leaves.get(i, EMPTY)),
+                        "siblings": [to_hex(s) for s in tree.proof(i)],
+                    }
+                    for i in range(1 << depth)
+                ],
+            }
+        )
+    return {"trees": trees}
+
+
+def transcript_vectors() -> dict[str, Any]:
+    members = [address_of(key) for key in KEYS]
+    registry = transcript.registry_hash(members)
+    parts = [keccak(name) for name in (b"configuration", b"model", b"reputations")]
+    steps: list[dict[str, Any]] = []
+    t = transcript.genesis(FEDERATION, parts[0], registry, parts[1], parts[2])
+    document = {
+        "chain_id": FEDERATION.chain_id,
+        "contract": to_hex(FEDERATION.contract),
+        "members": [to_hex(m) for m in members],
+        "registry": to_hex(registry),
+        "config": to_hex(parts[0]),
+        "model": to_hex(parts[1]),
+        "reputations": to_hex(parts[2]),
+        "genesis": to_hex(t),
+        "steps": steps,
+    }
+
+    def step(after: bytes, kind: str, **fields: object) -> bytes:
+        steps.append({"kind": kind, **fields, "transcript": to_hex(after)})
+        return after
+
+    root, leaf, scores = keccak(b"root"), keccak(b"forced leaf"), keccak(b"score root")
+    a, b, c = keccak(b"manifest"), keccak(b"new model"), keccak(b"new reputations")
+    t = step(transcript.after_seal(t, 1, root, 3), "seal", round=1, root=to_hex(root), n=3)
+    t = step(transcript.after_force(t, 1, 2, leaf), "force", round=1, index=2, leaf=to_hex(leaf))
+    t = step(transcript.after_scores(t, 1, scores), "scores", round=1, root=to_hex(scores))
+    certified = transcript.after_certify(t, 1, a, b, c)
+    hashes = {"manifest": to_hex(a), "model": to_hex(b), "reputations": to_hex(c)}
+    t = step(certified, "certify", round=1, **hashes)
+    for number, phase in enumerate(tuple(transcript.Phase)[:3], start=2):
+        t = step(transcript.after_abort(t, number, phase), "abort", round=number, phase=int(phase))
+    return document
+
+
+def typed_data_vectors() -> dict[str, Any]:
+    leaf, commitment = keccak(b"a leaf"), keccak(b"a commitment")
+    digests = {
+        "Leaf": typed_data.leaf_digest(FEDERATION, 7, 2, leaf, OPENED_AT, 120),
+        "Receipt": typed_data.receipt_digest(FEDERATION, 7, 2, leaf, OPENED_AT),
+        "ScoreCommitment": typed_data.score_commitment_digest(FEDERATION, 7, 2, commitment, SEALED_AT),
+        "Certificate": typed_data.certificate_digest(FEDERATION, 7, SEALED_AT),
+    }
+    message = {"round": 7, "index": 2}
+    sealed = {"transcript": to_hex(SEALED_AT)}
+    opened = {"transcript": to_hex(OPENED_AT)}
+    messages = {
+        "Leaf": {**message, "leaf": to_hex(leaf), **opened, "deadline": 120},
+        "Receipt": {**message, "leaf": to_hex(leaf), **opened},
+        "ScoreCommitment": {**message, "commitment": to_hex(commitment), **sealed},
+        "Certificate": {"round": 7, **sealed},
+    }
+    return {
+        "chain_id": FEDERATION.chain_id,
+        "contract": to_hex(FEDERATION.contract),
+        "domain_separator": to_hex(typed_data.domain_separator(FEDERATION)),
+        "key": to_hex(KEYS[0]),
+        "address": to_hex(address_of(KEYS[0])),
+        "statements": [
+            {
+                "type": name,
+                "message": messages[name],
+                "digest": to_hex(digest),
+                "signature": to_hex(sign_digest(KEYS[0], digest)),
+            }
+            for name, digest in digests.items()
+        ],
+    }
+
+
+def payload_vectors() -> dict[str, Any]:
+    payload = encode_update(update())
+    return {
+        "schema": to_hex(update().schema),
+        "base_model": to_hex(update().base_model),
+        "family": to_hex(update().family),
+        "n_samples": update().n_samples,
+        "s2": update().s2,
+        "residual": update().residual,
+        "exponents": list(update().exponents),
+        "upper": list(update().upper),
+        "z": list(update().z),
+        "payload": to_hex(payload),
+        "update_hash": to_hex(keccak(payload)),
+    }
+
+
+def model_vectors() -> dict[str, Any]:
+    models = (model(), genesis_model(keccak(BASIS), 3, 1 << 30, 40, 30))
+    return {
+        "models": [
+            {
+                "schema": to_hex(m.schema),
+                "contributors": m.contributors,
+                "theta_scale": m.theta.scale,
+                "theta": [str(v) for v in m.theta.values],
+                "precision_scale": m.precision.scale,
+                "precision": [str(v) for v in m.precision.values],
+                "bytes": to_hex(encode_model(m)),
+                "model_hash": to_hex(m.hash()),
+            }
+            for m in models
+        ]
+    }
+
+
+def document_vectors() -> dict[str, Any]:
+    manifest: Manifest = outcome().manifest()
+    named = {"configuration": configuration(), "evidence": evidence(), "manifest": manifest}
+    rows = {name: {"text": d.to_bytes().decode(), "hash": to_hex(d.hash())} for name, d in named.items()}
+    return {**rows, "schema": to_hex(configuration().schema)}
+
+
+def _reputations() -> tuple[Reputation, ...]:
+    return (
+        GENESIS_REPUTATION,
+        Reputation(Evidence(0, 0), Evidence(0, 0)),
+        Reputation(Evidence(65537 * 16 - 1, 1), Evidence(2, (16 * 65536 + 1) * 32 - 1)),
+        Reputation(Evidence(12, 34), Evidence(56, 78), 4_294_967_295),
+    )
+
+
+VECTORS: dict[str, Callable[[], dict[str, Any]]] = {
+    "leaf": leaf_vectors,
+    "score_commitment": score_vectors,
+    "reputation": reputation_vectors,
+    "merkle": merkle_vectors,
+    "transcript": transcript_vectors,
+    "typed_data": typed_data_vectors,
+    "payload": payload_vectors,
+    "model": model_vectors,
+    "documents": document_vectors,
+}
+
+
+def main() -> None:
+    for name, make in VECTORS.items():
+        text = json.dumps(make(), indent=1, sort_keys=True)
+        (HERE / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
