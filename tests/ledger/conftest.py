@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
+import httpx
 import pytest
 
 from chain_devnet import DevnetServer
@@ -21,7 +27,6 @@ from ledgerfed.store import open_store
 ETHER = 10**18
 NODES = tuple(demo_key(7, index) for index in range(4))
 DEPLOYER = demo_key(7, 100)
-PAUPER = demo_key(7, 101)
 MODEL, REPUTATIONS = keccak(b"model"), keccak(b"reputations")
 ROOT, LEAF, SCORES = keccak(b"root"), keccak(b"leaf"), keccak(b"scores")
 OUTCOME = (keccak(b"manifest"), keccak(b"new model"), keccak(b"new reputations"))
@@ -66,23 +71,50 @@ class Scene:
     deployment: Deployment
     store_directory: Path
     nodes: tuple[DemoSigner, ...] = NODES
+    config: FederationConfig = field(default_factory=lambda: configuration())
     _open: list[object] = field(default_factory=list)
 
-    def gateway(self, **options: object) -> LedgerGateway:
-        """Connect as a program does that has just started: a new connection, the store opened again."""
+    def outbox(self):
+        """The outbox as a program finds it that has just started."""
         store = open_store(self.store_directory)
         self._open.append(store)
-        options = {"mine_on_demand": True, "poll_interval": 0.01} | options
-        return LedgerGateway.connect(self.url, self.deployment.federation.contract, store.outbox, **options)
+        return store.outbox
 
-    def outbox_rows(self, gateway: LedgerGateway, sender: DemoSigner, kind: str, round_number: int = 1):
-        """The row of a business key as a fresh process would read it."""
-        store = open_store(self.store_directory)
-        self._open.append(store)
-        federation = gateway.federation
-        return store.outbox.latest(
-            federation.chain_id, federation.contract, round_number, kind, sender.address
-        )
+    def gateway(self, outbox=None, deployment: Deployment | None = None, **options: object) -> LedgerGateway:
+        """Connect as a program does that has just started: a new connection, the store opened again."""
+        options = {"mine_on_demand": True, "poll_interval": 0.01, "url": self.url} | options
+        contract = (deployment or self.deployment).federation.contract
+        store = outbox or self.outbox()
+        return LedgerGateway.connect(contract=contract, store=store, **options)
+
+    def row(self, sender: DemoSigner, kind: str, round_number: int = 1):
+        """The newest row of a business key as a fresh process reads it."""
+        federation = self.deployment.federation
+        key = (federation.chain_id, federation.contract, round_number, kind, sender.address)
+        return self.outbox().latest(*key)
+
+    def rpc(self, method: str, *params: object):
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = httpx.post(self.url, json=request).json()
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def nonce(self, sender: DemoSigner) -> int:
+        return int(self.rpc("eth_getTransactionCount", "0x" + sender.address.hex(), "latest"), 16)
+
+    def pay(self, sender: DemoSigner, to: bytes, wei: int, nonce: int | None = None) -> str:
+        """Send a plain transfer past the outbox."""
+        fields = {
+            "chainId": 31337,
+            "nonce": self.nonce(sender) if nonce is None else nonce,
+            "to": to,
+            "value": wei,
+            "gas": 21_000,
+            "maxFeePerGas": 10**11,
+            "maxPriorityFeePerGas": 10**9,
+            "type": 2,
+        }
+        return self.rpc("eth_sendRawTransaction", "0x" + sender.sign_transaction(fields).hex())
 
     def relayer(self, gateway: LedgerGateway) -> DemoSigner:
         return next(node for node in self.nodes if node.address == gateway.relayer())
@@ -115,10 +147,31 @@ def devnet() -> Iterator[DevnetServer]:
         yield server
 
 
+def deploy_federation(url: str, nodes: tuple[DemoSigner, ...] = NODES, **options: object) -> Deployment:
+    members = tuple(node.address for node in nodes)
+    return deploy(url, DEPLOYER, configuration(), members, MODEL, REPUTATIONS, **options)
+
+
 @pytest.fixture
-def new_federation(devnet: DevnetServer) -> Callable[[], Deployment]:
-    members = tuple(node.address for node in NODES)
-    return lambda: deploy(devnet.url, DEPLOYER, configuration(), members, MODEL, REPUTATIONS)
+def new_federation(devnet: DevnetServer) -> Callable[..., Deployment]:
+    """Deploys on the devnet, or on the chain behind `url=`."""
+    return lambda **options: deploy_federation(**({"url": devnet.url} | options))
+
+
+@pytest.fixture
+def manual_mining(devnet: DevnetServer) -> Callable[[], AbstractContextManager[Callable[[], object]]]:
+    """`with manual_mining() as mine:` transactions wait until mine() is called."""
+
+    @contextmanager
+    def switched_off() -> Iterator[Callable[[], object]]:
+        devnet.chain.automine = False
+        try:
+            yield lambda: devnet.chain.mine(1)
+        finally:
+            devnet.chain.mine(1)
+            devnet.chain.automine = True
+
+    return switched_off
 
 
 @pytest.fixture
@@ -126,3 +179,61 @@ def scene(devnet: DevnetServer, new_federation, tmp_path: Path) -> Iterator[Scen
     scene = Scene(devnet.url, new_federation(), tmp_path)
     yield scene
     scene.close()
+
+
+class FaultyProxy:
+    """Stands before a chain and loses answers or is busy, as told; everything else passes unchanged.
+
+    `lose` names methods whose answer is lost once, after the chain has acted; `busy` counts requests that are
+    answered with HTTP 503; `seen` lists the methods that arrived.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.lose: list[str] = []
+        self.busy = 0
+        self.seen: list[str] = []
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                request = json.loads(body)
+                method = request["method"] if isinstance(request, dict) else "batch"
+                proxy.seen.append(method)
+                if proxy.busy > 0:
+                    proxy.busy -= 1
+                    return self.reply(503, b"busy")
+                answer = httpx.post(target, content=body, headers={"Content-Type": "application/json"})
+                if method in proxy.lose:
+                    proxy.lose.remove(method)
+                    self.close_connection = True
+                    return self.connection.shutdown(socket.SHUT_RDWR)
+                return self.reply(answer.status_code, answer.content)
+
+            def reply(self, status: int, content: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *arguments: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def proxy(devnet: DevnetServer) -> Iterator[FaultyProxy]:
+    proxy = FaultyProxy(devnet.url)
+    yield proxy
+    proxy.close()
