@@ -1,0 +1,21 @@
+"""The audit: a federation's history in one archive, and its verification by anybody, offline."""
+
+from ledgerfed.audit.bundle import read_bundle, write_bundle
+from ledgerfed.audit.history import Certificate, ChainHead, FederationHistory
+from ledgerfed.audit.report import AuditReport, RoundSummary, Status, StepResult
+from ledgerfed.audit.trust import TrustInputs
+from ledgerfed.audit.verify import verify_bundle
+
+__all__ = [
+    "AuditReport",
+    "Certificate",
+    "ChainHead",
+    "FederationHistory",
+    "RoundSummary",
+    "Status",
+    "StepResult",
+    "TrustInputs",
+    "read_bundle",
+    "verify_bundle",
+    "write_bundle",
+]

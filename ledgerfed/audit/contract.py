@@ -1,0 +1,66 @@
+"""Whether the code on the chain is this package's contract with this configuration.
+
+Vyper appends the immutables to the runtime code, and every immutable of RoundLedger follows from the
+configuration, so the whole code can be said in advance and compared by hash. The artifact is read as package
+data: an auditor needs neither a compiler nor a chain.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import astuple
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from ledgerfed.errors import ConfigurationError
+from ledgerfed.protocol.configuration import FederationConfig
+from ledgerfed.protocol.hashing import keccak, word
+
+
+def contract_code(config: FederationConfig) -> bytes:
+    """Return the code that a RoundLedger deployed with `config` has on the chain.
+
+    Raises:
+        ConfigurationError: the package's artifact has immutables that this version does not know.
+    """
+    artifact = _artifact()
+    values = _immutables(config)
+    layout: Mapping[str, Any] = artifact["layout"]["code_layout"]
+    if {name: entry["length"] for name, entry in layout.items()} != {k: len(v) for k, v in values.items()}:
+        raise ConfigurationError(
+            f"the packaged contract has the immutables {sorted(layout)}; reinstall ledgerfed"
+        )
+    ordered = sorted(layout, key=lambda name: int(layout[name]["offset"]))
+    return bytes.fromhex(artifact["runtime_bytecode"][2:]) + b"".join(values[name] for name in ordered)
+
+
+def contract_code_hash(config: FederationConfig) -> bytes:
+    """Return the keccak-256 of `contract_code`."""
+    return keccak(contract_code(config))
+
+
+def contract_source() -> str:
+    """Return which compiler made the packaged contract of which source, for a report."""
+    artifact = _artifact()
+    compiler = artifact["compiler"]
+    return f"{compiler['name']} {compiler['version']}, source {artifact['source_keccak']}"
+
+
+def _immutables(config: FederationConfig) -> dict[str, bytes]:
+    return {
+        "CONFIG_HASH": config.hash(),
+        "COMMITTEE": word(config.committee),
+        "QUORUM": word(config.quorum),
+        "DEPTH": word(config.depth),
+        "WINDOWS": b"".join(word(window) for window in astuple(config.windows)),
+        "MIN_UPDATES": word(config.min_updates),
+    }
+
+
+@cache
+def _artifact() -> dict[str, Any]:
+    path = resources.files("ledgerfed").joinpath("ledger", "artifacts", "RoundLedger.json")
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return document

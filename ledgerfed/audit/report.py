@@ -1,0 +1,160 @@
+"""What an audit found: steps, rounds and how far the answer reaches, as values, as JSON and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ledgerfed.errors import VerificationError
+from ledgerfed.protocol.federation import Federation
+from ledgerfed.protocol.hashing import to_hex
+
+UNPROVEN = (
+    "block hashes, times and transaction hashes are as the exporter read them: consistent, not proven",
+    "the archive was written by the software that it names, or by anybody else",
+)
+NOT_PINNED = "self-consistent only: no genesis transcript (or configuration hash and members) was given"
+NOT_COMPLETE = "an older state of the same federation would pass too: no final transcript was given"
+
+
+class Status(StrEnum):
+    """How a step ended."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    SKIPPED = "SKIPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One numbered step; `found` says what held, what failed with which value, or why it was skipped."""
+
+    number: int
+    title: str
+    status: Status
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSummary:
+    """One round: how it ended (`phase` in lower case) and, when certified, what it decided.
+
+    `admitted` are registry indices, `rejected` pairs of index and reason for all others.
+    """
+
+    number: int
+    phase: str
+    admitted: tuple[int, ...]
+    rejected: tuple[tuple[int, str], ...]
+    forced: tuple[int, ...]
+    model_hash: bytes
+    manifest_hash: bytes | None
+    transcript: bytes
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object of a round; `model_hash` is the model in force after it."""
+        return {
+            "number": self.number,
+            "phase": self.phase,
+            "admitted": list(self.admitted),
+            "rejected": [{"node": node, "reason": reason} for node, reason in self.rejected],
+            "forced": list(self.forced),
+            "model_hash": to_hex(self.model_hash),
+            "manifest_hash": None if self.manifest_hash is None else to_hex(self.manifest_hash),
+            "transcript": to_hex(self.transcript),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """The result of one verification.
+
+    `digest` is the SHA-256 of the archive. `pinned` says that the origin equals trust inputs from outside the
+    bundle, `complete` that its last transcript does. `rounds` is empty unless the rounds hold.
+    """
+
+    digest: bytes | None
+    federation: Federation | None
+    steps: tuple[StepResult, ...]
+    rounds: tuple[RoundSummary, ...]
+    pinned: bool
+    complete: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether every step holds."""
+        return all(step.status is Status.PASS for step in self.steps)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether every step holds, for the very federation that the trust inputs name."""
+        return self.passed and self.pinned
+
+    @property
+    def failure(self) -> StepResult | None:
+        """The first step that failed."""
+        return next((step for step in self.steps if step.status is Status.FAIL), None)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the verdict does not cover."""
+        limits = [] if self.pinned else [NOT_PINNED]
+        limits += [] if self.complete else [NOT_COMPLETE]
+        return (*limits, *UNPROVEN)
+
+    @property
+    def verdict(self) -> str:
+        """The result in one line."""
+        if (failed := self.failure) is not None:
+            return f"REJECTED at step {failed.number} ({failed.title}): {failed.found}"
+        certified = sum(r.phase == "certified" for r in self.rounds)
+        origin = "the federation you named" if self.pinned else "self-consistent only"
+        return f"VERIFIED: {len(self.rounds)} rounds, {certified} certified; {origin}"
+
+    def require_passed(self) -> None:
+        """Raise VerificationError with the verdict unless every step holds."""
+        if not self.passed:
+            raise VerificationError(self.verdict)
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as one JSON object."""
+        federation = self.federation
+        return {
+            "passed": self.passed,
+            "trusted": self.trusted,
+            "complete": self.complete,
+            "verdict": self.verdict,
+            "digest": None if self.digest is None else "sha256:" + self.digest.hex(),
+            "chain_id": None if federation is None else federation.chain_id,
+            "contract": None if federation is None else to_hex(federation.contract),
+            "steps": [
+                {"number": s.number, "title": s.title, "status": s.status.value, "found": s.found}
+                for s in self.steps
+            ],
+            "rounds": [r.document() for r in self.rounds],
+            "notes": list(self.notes),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report as plain text, line by line."""
+        width = max(len(step.title) for step in self.steps)
+        for step in self.steps:
+            yield f"{step.number:>2}  {step.status.value:<7}  {step.title:<{width}}  {step.found}"
+        for summary in self.rounds:
+            yield _round_line(summary)
+        yield self.verdict
+        yield from (f"note: {note}" for note in self.notes)
+
+
+def _round_line(summary: RoundSummary) -> str:
+    rejected = ", ".join(f"{node} {reason}" for node, reason in summary.rejected)
+    parts = [f"round {summary.number}: {summary.phase}, model {to_hex(summary.model_hash)[:18]}"]
+    if summary.manifest_hash is not None:
+        parts.append(f"admitted {', '.join(map(str, summary.admitted))}")
+    if rejected:
+        parts.append(f"not admitted {rejected}")
+    if summary.forced:
+        parts.append(f"forced {', '.join(map(str, summary.forced))}")
+    return "; ".join(parts)
