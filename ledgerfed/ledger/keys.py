@@ -166,6 +166,8 @@ def _keystore_document(path: Path) -> dict[str, Any]:
         document = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(f"{path} is no keystore of version 3: it is not JSON") from error
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"{path} is no keystore of version 3: it holds no JSON object")
+    if not isinstance(document, dict) or document.get("version") != 3:
+        raise ConfigurationError(
+            f"{path} is no keystore of version 3; convert it with the program that made it"
+        )
     return document

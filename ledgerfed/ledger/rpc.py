@@ -7,7 +7,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
-from ledgerfed.errors import ChainUnreachableError, LedgerFedError, TransactionRevertedError
+from ledgerfed.errors import (
+    ChainUnreachableError,
+    ConfigurationError,
+    LedgerFedError,
+    TransactionRevertedError,
+)
 
 ATTEMPTS = 5
 FIRST_PAUSE = 0.1
@@ -35,6 +40,9 @@ class JsonRpc:
 
     Calls are repeated with growing pauses while nobody answers; everything asked through here is safe to ask
     twice (a transaction is sent as the same bytes).
+
+    Raises:
+        ConfigurationError: the URL is not one of HTTP.
     """
 
     def __init__(
@@ -47,6 +55,10 @@ class JsonRpc:
     ) -> None:
         from web3 import HTTPProvider  # takes a second to import
 
+        if not url.startswith(("http://", "https://")):
+            raise ConfigurationError(
+                f"{url!r} is no URL of a JSON-RPC server; it starts with http:// or https://"
+            )
         self.url = url
         self._attempts = attempts
         self._sleep = sleep
@@ -145,8 +157,9 @@ def _result(method: str, response: Any, url: str) -> Any:
 
 def _passing(error: Any) -> bool:
     """Whether it makes sense to ask again: no connection, no answer in time, or a server that is busy."""
-    response = error.response
-    return response is None or response.status_code in _BUSY
+    if error.response is not None:
+        return error.response.status_code in _BUSY
+    return not isinstance(error, ValueError)  # requests' errors about the URL itself are ValueErrors
 
 
 def _unreachable(url: str, attempts: int, error: Any) -> str:
