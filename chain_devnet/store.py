@@ -89,7 +89,7 @@ class ChainStore:
                 ":memory:" if directory is None else directory / FILE_NAME,
                 isolation_level=None,
                 check_same_thread=False,
-                timeout=1,
+                timeout=0.2,
                 cached_statements=256,
             )
         except (OSError, sqlite3.Error) as error:

@@ -133,7 +133,7 @@ def test_a_restart_needs_no_options_but_refuses_contradicting_ones(tmp_path: Pat
     with DevnetServer(tmp_path, fund={address: 5}, genesis_time=1_000) as server:
         genesis = server.chain.head.hash
     for same in ({}, {"fund": {address: 5}}, {"genesis_time": 1_000}):
-        with DevnetServer(tmp_path, **same) as server:  # type: ignore[arg-type]  # keyword sets of one signature
+        with DevnetServer(tmp_path, **same) as server:
             assert server.chain.head.hash == genesis
     with pytest.raises(ConfigurationError, match="another fund"):
         DevnetServer(tmp_path, fund={address: 6}).start()
@@ -151,7 +151,7 @@ def test_wrong_parameters_are_refused_before_anything_starts() -> None:
         {"block_time": 0.0},
     ):
         with pytest.raises(InvalidValueError):
-            DevnetServer(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+            DevnetServer(**wrong)
 
 
 def test_a_server_starts_and_stops_quickly_and_frees_its_port() -> None:

@@ -28,7 +28,7 @@ def filled(web3: Web3, contract: Any) -> Any:
 
 
 def numbers(web3: Web3, contract: Any, **wanted: Any) -> list[int]:
-    logs = web3.eth.get_logs({"fromBlock": 0, "toBlock": "latest", **wanted})  # type: ignore[typeddict-item]
+    logs = web3.eth.get_logs({"fromBlock": 0, "toBlock": "latest", **wanted})
     return [int(log["topics"][2].hex(), 16) for log in logs]
 
 

@@ -132,18 +132,14 @@ def test_a_contract_that_calls_itself_without_end_is_stopped(server: DevnetServe
     loop = bytes.fromhex("5f5f5f5f5f305af100")
     deployment = bytes.fromhex("69") + loop + b"\0" + bytes.fromhex("5f52600a6016f3")
     with httpx.Client(base_url=server.url, timeout=60) as client:
-        sent = {
-            **CALL,
-            "method": "eth_sendTransaction",
-            "params": [{"from": HOME, "data": f"0x{deployment.hex()}"}],
-        }
-        tx_hash = client.post("/", json=sent).json()["result"]
-        receipt = client.post(
-            "/", json={**CALL, "method": "eth_getTransactionReceipt", "params": [tx_hash]}
-        ).json()
-        call = {"to": receipt["result"]["contractAddress"], "gas": "0x1c9c380"}
-        answered = client.post("/", json={**CALL, "method": "eth_call", "params": [call]}).json()
-        assert answered["result"] == "0x"
+
+        def request(method: str, param: object) -> Any:
+            answered = client.post("/", json={**CALL, "method": method, "params": [param]})
+            return answered.json()["result"]
+
+        tx_hash = request("eth_sendTransaction", {"from": HOME, "data": f"0x{deployment.hex()}"})
+        looping = request("eth_getTransactionReceipt", tx_hash)["contractAddress"]
+        assert request("eth_call", {"to": looping, "gas": "0x1c9c380"}) == "0x"
 
 
 hexes = st.one_of(

@@ -29,7 +29,7 @@ class Verifier(PyEvmChain):
 
 
 def import_all(server: DevnetServer, web3: Web3) -> Verifier:
-    genesis = rlp.decode(server.chain.store.block(0).header.encode(), sedes=PragueBlockHeader)  # type: ignore[union-attr]
+    genesis = rlp.decode(server.chain.store.block(0).header.encode(), sedes=PragueBlockHeader)
     state = {
         account.address: {"balance": FUNDS, "nonce": 0, "code": b"", "storage": {}}
         for account in dev_accounts()
@@ -38,14 +38,14 @@ def import_all(server: DevnetServer, web3: Web3) -> Verifier:
     verifier = Verifier.from_genesis(AtomicDB(), {name: getattr(genesis, name) for name in same}, state)
     assert verifier.get_canonical_head().hash == genesis.hash
     for number in range(1, web3.eth.block_number + 1):
-        header = server.chain.store.block(number).header  # type: ignore[union-attr]
+        header = server.chain.store.block(number).header
         mined = server.chain.store.transactions(number)
         body = [
             rlp.decode(tx.transaction.raw) if tx.transaction.kind == 0 else tx.transaction.raw for tx in mined
         ]
         raw = rlp.encode([rlp.decode(header.encode()), body, [], []])
         block = rlp.decode(raw, sedes=PragueBlock)
-        assert block.hash == server.chain.store.block(number).hash  # type: ignore[union-attr]
+        assert block.hash == server.chain.store.block(number).hash
         assert int(web3.eth.get_block(number)["size"]) == len(raw)
         verifier.import_block(block)
     return verifier

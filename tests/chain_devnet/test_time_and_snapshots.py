@@ -15,7 +15,7 @@ from chain_devnet import GENESIS_TIME, DevnetServer
 
 
 def call(web3: Web3, method: str, *params: Any) -> Any:
-    answer = web3.provider.make_request(method, list(params))  # type: ignore[arg-type]  # devnet methods
+    answer = web3.provider.make_request(method, list(params))
     assert "error" not in answer, answer
     return answer["result"]
 

@@ -9,6 +9,7 @@ from web3 import Web3
 from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCError
 
 from chain_devnet import DevnetServer
+from chain_devnet.errors import TransactionRejectedError
 
 ANVIL_FIRST = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 ANVIL_LAST = "0x8626f6940E2eb28930eFb4CeF49B2d1F2C9C1199"
@@ -272,6 +273,42 @@ def test_a_used_nonce_and_a_repeated_transaction_are_refused(web3: Web3, server:
         web3.eth.send_raw_transaction(raw)
     with pytest.raises(Web3RPCError, match="nonce too low"):
         web3.eth.send_raw_transaction(signed(web3, server, nonce=0, value=1))
+
+
+def test_a_waiting_transaction_that_is_sent_again_still_waits(web3: Web3, server: DevnetServer) -> None:
+    web3.provider.make_request("evm_setAutomine", [False])
+    raw = signed(web3, server)
+    tx_hash = web3.eth.send_raw_transaction(raw)
+    with pytest.raises(Web3RPCError, match="already known"):
+        web3.eth.send_raw_transaction(raw)
+    web3.provider.make_request("evm_mine", [])
+    assert web3.eth.get_transaction_receipt(tx_hash)["status"] == 1
+
+
+def test_waiting_transactions_cannot_spend_the_same_money_twice(web3: Web3, server: DevnetServer) -> None:
+    web3.provider.make_request("evm_setAutomine", [False])
+    web3.eth.send_raw_transaction(signed(web3, server, value=6_000 * 10**18))
+    with pytest.raises(Web3RPCError, match="insufficient funds"):
+        web3.eth.send_raw_transaction(signed(web3, server, value=6_000 * 10**18))
+
+
+def test_many_raw_transactions_share_a_block_all_or_none(web3: Web3, server: DevnetServer) -> None:
+    raws = [signed(web3, server, nonce=nonce, gas=21_000) for nonce in range(50)]
+    with pytest.raises(TransactionRejectedError, match="nonce too high"):
+        server.chain.submit_all([*raws, signed(web3, server, nonce=99)])
+    assert (server.chain.waiting, web3.eth.block_number) == ((), 0)
+    hashes = server.chain.submit_all(raws)
+    assert [bytes(found) for found in web3.eth.get_block(1)["transactions"]] == hashes
+
+
+def test_what_does_not_fit_a_block_goes_into_the_next_in_order(web3: Web3, server: DevnetServer) -> None:
+    big = [signed(web3, server, nonce=nonce, gas=29_990_000) for nonce in range(2)]
+    after = signed(web3, server, nonce=2, gas=21_000)
+    other = signed(web3, server, index=1, gas=21_000)
+    first, second, third, fourth = server.chain.submit_all([*big, after, other])
+    blocks = [[bytes(found) for found in web3.eth.get_block(number)["transactions"]] for number in (1, 2)]
+    assert blocks == [[first, fourth], [second, third]]
+    assert web3.eth.block_number == 2
 
 
 def test_an_account_that_is_not_unlocked_cannot_send(web3: Web3) -> None:
