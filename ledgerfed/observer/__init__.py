@@ -1,0 +1,16 @@
+"""The observer: follows the chain and keeps the store's index in step."""
+
+from ledgerfed.observer.observer import MAX_REORG, Observer, Progress, follow, observe, reindex
+from ledgerfed.observer.projector import Waiting
+from ledgerfed.observer.source import EventSource
+
+__all__ = [
+    "MAX_REORG",
+    "EventSource",
+    "Observer",
+    "Progress",
+    "Waiting",
+    "follow",
+    "observe",
+    "reindex",
+]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from ledgerfed.errors import ConflictError
 from ledgerfed.protocol.canonical import canonical_json
 from ledgerfed.protocol.federation import Federation
+from ledgerfed.store.database import insert_new
 from ledgerfed.store.records import BlockRecord, Checkpoint, EventRecord, FederationRecord
 from ledgerfed.store.tables import blocks, chain_events, checkpoints, federations
 
@@ -25,16 +27,10 @@ def register_federation(connection: Connection, federation: Federation, first_bl
     Raises:
         ConflictError: it is known with another first block.
     """
+    key = {"chain_id": federation.chain_id, "contract": federation.contract}
+    insert_new(connection, federations, key | {"first_block": first_block})
     held = find_federation(connection, federation)
-    if held is None:
-        values = {
-            "chain_id": federation.chain_id,
-            "contract": federation.contract,
-            "first_block": first_block,
-        }
-        key = connection.execute(insert(federations).values(values)).inserted_primary_key
-        assert key is not None
-        return FederationRecord(key[0], federation, first_block)
+    assert held is not None
     if held.first_block != first_block:
         raise ConflictError(
             f"federation 0x{federation.contract.hex()} is indexed from block {held.first_block}, "
@@ -56,18 +52,22 @@ def list_federations(connection: Connection) -> list[FederationRecord]:
     return [_federation(row) for row in connection.execute(select(federations).order_by(federations.c.id))]
 
 
+def hold_federation(connection: Connection, federation: int) -> None:
+    """Hold off every other indexer of a federation until the transaction ends."""
+    connection.execute(select(federations.c.id).where(federations.c.id == federation).with_for_update())
+
+
 def checkpoint(connection: Connection, federation: int) -> Checkpoint | None:
-    """Return how far the index has come; in a writing transaction this holds off other indexers."""
-    query = select(checkpoints).where(checkpoints.c.federation == federation)
-    if not connection.get_execution_options().get("postgresql_readonly"):
-        query = query.with_for_update()
-    row = connection.execute(query).one_or_none()
-    return None if row is None else Checkpoint(row.number, row.hash, row.finalized)
+    """Return how far the index has come, None when it has not begun."""
+    row = connection.execute(select(checkpoints).where(checkpoints.c.federation == federation)).one_or_none()
+    if row is None:
+        return None
+    return Checkpoint(row.number, row.hash, row.finalized, row.head, row.trouble)
 
 
 def set_checkpoint(connection: Connection, federation: int, reached: Checkpoint) -> None:
     """Move the checkpoint."""
-    values = {"number": reached.number, "hash": reached.hash, "finalized": reached.finalized}
+    values = asdict(reached)
     change = update(checkpoints).where(checkpoints.c.federation == federation).values(values)
     if connection.execute(change).rowcount == 0:
         connection.execute(insert(checkpoints).values(federation=federation, **values))

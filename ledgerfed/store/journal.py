@@ -5,11 +5,11 @@ A node that signed one leaf and after a crash signs another has equivocated; so 
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, insert, select
+from sqlalchemy import ColumnElement, and_, select
 
 from ledgerfed.errors import ConflictError
 from ledgerfed.protocol.federation import Federation
-from ledgerfed.store.database import Database
+from ledgerfed.store.database import Database, insert_new
 from ledgerfed.store.tables import journal
 
 
@@ -27,10 +27,9 @@ class Journal:
         """
         key = _key(federation, index, round_number, step)
         with self._database.write(durable=True) as connection:
-            held = connection.execute(select(journal.c.data).where(_where(key)).with_for_update()).scalar()
-            if held is None:
-                connection.execute(insert(journal).values(key | {"data": data}))
-            elif held != data:
+            if insert_new(connection, journal, key | {"data": data}):
+                return
+            if connection.execute(select(journal.c.data).where(_where(key))).scalar() != data:
                 raise ConflictError(
                     f"node {index} has written {step} of round {round_number} already, with other bytes; "
                     "it repeats what it wrote or sits the round out"

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Row, Select, and_, select, text, update
 
 from ledgerfed.errors import ConflictError
-from ledgerfed.store.database import Database
+from ledgerfed.store.database import Database, insert_new
 from ledgerfed.store.tables import outbox
 
 _KEY = ("chain_id", "contract", "round_number", "kind", "sender", "attempt")
@@ -104,10 +103,8 @@ class Outbox:
             ConflictError: a row with the same key and attempt exists.
         """
         with self._database.write(durable=True) as connection:
-            try:
-                connection.execute(insert(outbox).values(_values(row)))
-            except IntegrityError as error:
-                raise ConflictError(f"{_named(row)} is in the outbox already") from error
+            if not insert_new(connection, outbox, _values(row)):
+                raise ConflictError(f"{_named(row)} is in the outbox already")
 
     def update(self, row: OutboxRow, expected_state: str) -> None:
         """Replace the row of the same key and attempt if its state is `expected_state`.

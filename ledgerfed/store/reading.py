@@ -71,8 +71,9 @@ def read_final_round(connection: Connection, federation: int, finalized: int) ->
 def read_round_by_transcript(
     connection: Connection, federation: int, transcript: bytes
 ) -> RoundRecord | None:
-    """Return the round whose last transcript this is, or None."""
-    return _one_round(connection, _rounds(federation).where(rounds.c.transcript == transcript))
+    """Return the round whose last transcript this is, or None; the next round opens with the same one."""
+    query = _rounds(federation).where(rounds.c.transcript == transcript)
+    return _one_round(connection, query.order_by(rounds.c.number).limit(1))
 
 
 def read_rounds(

@@ -58,11 +58,16 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Up to which block a federation is indexed, and up to which it is final (-1: nothing is)."""
+    """Up to which block a federation is indexed, and up to which it is final (-1: nothing is).
+
+    `head` is the newest block of the chain when the index last looked; `trouble` says why it stands still.
+    """
 
     number: int
     hash: bytes
     finalized: int
+    head: int
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
+from ledgerfed.store.database import insert_new
 from ledgerfed.store.tables import responses
 
 
@@ -31,9 +32,6 @@ def keep_response(
     connection: Connection, federation: int, transcript: bytes, resource: str, response: StoredResponse
 ) -> StoredResponse:
     """Keep a response unless there is one; return the one that stands."""
-    held = find_response(connection, federation, transcript, resource)
-    if held is not None:
-        return held
     values = {
         "federation": federation,
         "transcript": transcript,
@@ -41,5 +39,6 @@ def keep_response(
         "media_type": response.media_type,
         "body": response.body,
     }
-    connection.execute(insert(responses).values(values))
-    return response
+    if insert_new(connection, responses, values):
+        return response
+    return find_response(connection, federation, transcript, resource) or response

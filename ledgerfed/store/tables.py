@@ -111,6 +111,8 @@ checkpoints = Table(
     _integer("number"),
     _hash("hash"),
     _integer("finalized"),
+    _integer("head"),
+    Column("trouble", Text),
 )
 
 genesis = Table(

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the session, and every store test on both engines."""
+"""A real PostgreSQL for the session, and stores on both engines."""
 
 from __future__ import annotations
 
