@@ -24,7 +24,6 @@ from ledgerfed.protocol.canonical import canonical_json, fields, parse_canonical
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import from_hex, to_hex
-from ledgerfed.protocol.model import genesis_model
 from ledgerfed.protocol.reputation import reputation_tree
 from ledgerfed.series import Panel, Split, split
 from ledgerfed.store import Store, open_store
@@ -146,16 +145,13 @@ class SimulatedFederation:
         config = self.config
         signers = [member.signer for member in self.members]
         grant(JsonRpc(self._url), [signer.address for signer in signers])
-        model = genesis_model(
-            config.schema, config.width, config.prior, config.theta_scale, config.precision_scale
-        )
         reputations = (config.genesis_reputation,) * len(signers)
         deployment = deploy(
             self._url,
             signers[0],
             config,
             tuple(signer.address for signer in signers),
-            model.hash(),
+            config.genesis_model().hash(),
             reputation_tree(reputations, config.depth).root,
         )
         record = FederationRecord(deployment.federation, deployment.transaction.block_number, config.hash())

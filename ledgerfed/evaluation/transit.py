@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Final
@@ -95,6 +95,19 @@ def centralized(stations: Sequence[Station]) -> Floats:
     return np.asarray(np.linalg.lstsq(X, y)[0], dtype=np.float64)
 
 
+def errors_on_test(station: Station, coefficients: Mapping[str, Floats]) -> dict[str, float]:
+    """Return RMSE / naive RMSE on the station's test window: `local`, its native model, and each linear model.
+
+    `coefficients` are float64 [d] by method.
+    """
+    test = station.design.within(station.windows.test)
+    X, y = test.sample()
+    forecasts = {"local": _native(station, test)}
+    forecasts |= {method: predict(X, theta) for method, theta in coefficients.items()}
+    naive = seasonal_naive(test.y)[test.rows]
+    return {method: rmse_ratio(y, forecast, naive) for method, forecast in forecasts.items()}
+
+
 def benchmark(
     stations: Sequence[str],
     families: Sequence[str] = FAMILIES,
@@ -158,19 +171,13 @@ def _line(station: str, family: str, values: Sequence[str]) -> str:
 def _errors(
     station: Station, theta: Floats, precision_mean: Floats, pooled: Floats, kappa: float
 ) -> StationErrors:
-    test = station.design.within(station.windows.test)
-    X, y = test.sample()
-    own = personal(station.information, theta, precision_mean, kappa)
-    forecasts = {
-        "local": _native(station, test),
-        "linear": predict(X, station.information.theta()),
-        "global": predict(X, theta),
-        "personal": predict(X, own),
-        "centralized": predict(X, pooled),
+    coefficients = {
+        "linear": station.information.theta(),
+        "global": theta,
+        "personal": personal(station.information, theta, precision_mean, kappa),
+        "centralized": pooled,
     }
-    naive = seasonal_naive(test.y)[test.rows]
-    ratios = {method: rmse_ratio(y, forecast, naive) for method, forecast in forecasts.items()}
-    return StationErrors(station.name, station.family.name, ratios)
+    return StationErrors(station.name, station.family.name, errors_on_test(station, coefficients))
 
 
 def _native(station: Station, test: Design) -> Floats:

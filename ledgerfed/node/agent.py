@@ -101,7 +101,7 @@ class NodeAgent:
 
     def personal_model(self) -> Floats:
         """Return the node's own coefficients on top of the global model in force, float64 [d]."""
-        return walk.personalise(self._bench, self.base_model())
+        return walk.personalise(self._bench, self._trainer.local_model(), self.base_model())
 
     def receipts(self) -> tuple[Statement, ...]:
         """Return the receipts that name this node's leaf, in the current round."""

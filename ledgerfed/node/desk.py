@@ -26,7 +26,7 @@ from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import keccak, to_hex, word
 from ledgerfed.protocol.manifest import Manifest
-from ledgerfed.protocol.model import GlobalModel, encode_model, genesis_model
+from ledgerfed.protocol.model import GlobalModel, encode_model
 from ledgerfed.protocol.reputation import Reputation
 from ledgerfed.protocol.transcript import Phase
 
@@ -77,7 +77,7 @@ class Desk:
         self._on_progress = on_progress
         self._evidences: dict[int, RoundEvidence] = {}
         ports.blobs.put(config.to_bytes())
-        ports.blobs.put(encode_model(self._genesis_model()))
+        ports.blobs.put(encode_model(config.genesis_model()))
         for topic in TOPICS:
             ports.transport.subscribe(topic, index)
         ports.transport.serve(index, BLOB, self._serve_blob)
@@ -264,12 +264,6 @@ class Desk:
             if done.round not in self._evidences:
                 manifest = self.manifest(done.manifest)
                 self._evidences[done.round] = RoundEvidence.from_bytes(self.fetch(manifest.evidence))
-
-    def _genesis_model(self) -> GlobalModel:
-        config = self.config
-        return genesis_model(
-            config.schema, config.width, config.prior, config.theta_scale, config.precision_scale
-        )
 
     def _received(self, topic: str) -> list[RoundEvidence]:
         found = []

@@ -49,6 +49,13 @@ class Trainer:
         self._local: LocalModel | None = None
         self._sat_out = 0
 
+    def local_model(self) -> LocalModel:
+        """Return the node's own model, fitted the first time; raises FitError when it cannot be fitted."""
+        if self._local is None:
+            self._local = walk.fit_local(self._bench, self._family)
+            self._desk.report("fit", self._family.name)
+        return self._local
+
     def while_open(self) -> None:
         """Fit, commit and hand the signed leaf over; a node that cannot fit sits the round out."""
         desk = self._desk
@@ -90,11 +97,8 @@ class Trainer:
     def _commit(self) -> bytes:
         """Return leaf and opening as one fragment; the payload is in the store before this is journalled."""
         desk = self._desk
-        if self._local is None:
-            self._local = walk.fit_local(self._bench, self._family)
-            desk.report("fit", self._family.name)
         context = TrainingContext(
-            self._bench, self._local, desk.base_model(), desk.view.round, desk.index, desk.history()
+            self._bench, self.local_model(), desk.base_model(), desk.view.round, desk.index, desk.history()
         )
         update = self._make_update(context)
         view = desk.view

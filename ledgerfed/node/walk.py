@@ -98,21 +98,26 @@ def fit_local(bench: Workbench, family: Family) -> LocalModel:
     return LocalModel(family, fitted, fitted.one_step(bench.train)[bench.train.rows])
 
 
-def make_update(bench: Workbench, local: LocalModel, base: GlobalModel) -> InformationUpdate:
-    """Return what the node contributes: information on the basis, in integers, relative to the base model.
+def inform(bench: Workbench, local: LocalModel, base: GlobalModel) -> Information:
+    """Return what the node's training rows and its local model say about the shared coefficients.
 
     Once there is a base model, exact statistics measure their noise about it (feasible generalised least
     squares). A projected native model keeps the noise about its own fit: that is the error it really makes.
-
-    Raises:
-        InvalidValueError: a value is not finite or does not fit its integers.
     """
     X, y = bench.train.sample()
     weight = local.family.exchange_weight
     s2 = noise_about(X, y, model_to_theta(base)) if base.contributors and weight == 1 else None
-    own = information(X, y, local.predictions, weight, s2)
+    return information(X, y, local.predictions, weight, s2)
+
+
+def make_update(bench: Workbench, local: LocalModel, base: GlobalModel) -> InformationUpdate:
+    """Return what the node contributes: information on the basis, in integers, relative to the base model.
+
+    Raises:
+        InvalidValueError: a value is not finite or does not fit its integers.
+    """
     return quantise(
-        own,
+        inform(bench, local, base),
         schema=bench.train.basis.basis_id,
         base_model=base.hash(),
         family=family_hash(local.fitted.family, local.fitted.parameters),
@@ -222,14 +227,16 @@ def adopt_model(data: bytes, certified: bytes) -> GlobalModel:
     return model
 
 
-def personalise(bench: Workbench, model: GlobalModel) -> Floats:
-    """Return the node's own coefficients, float64 [d]: the global model as a prior for its own rows."""
+def personalise(bench: Workbench, local: LocalModel, model: GlobalModel) -> Floats:
+    """Return the node's own coefficients, float64 [d]: the global model as a prior for what it knows itself.
+
+    Raises:
+        InvalidValueError: the model is the genesis model, which knows nothing.
+    """
     if not model.contributors:
         raise InvalidValueError("the genesis model knows nothing; certify a round first")
-    theta = model_to_theta(model)
-    X, y = bench.train.sample()
-    own = information(X, y, y, 1.0, noise_about(X, y, theta))
-    return personal(own, theta, model_to_precision(model) / model.contributors)
+    mean_precision = model_to_precision(model) / model.contributors
+    return personal(inform(bench, local, model), model_to_theta(model), mean_precision)
 
 
 def forecast(design_rows: Design, theta: Floats) -> Floats:

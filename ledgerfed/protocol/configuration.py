@@ -15,6 +15,7 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.canonical import canonical_json, document_hash, fields, parse_canonical, rows
 from ledgerfed.protocol.hashing import keccak, require_range
 from ledgerfed.protocol.merkle import MAX_DEPTH
+from ledgerfed.protocol.model import GlobalModel, genesis_model
 from ledgerfed.protocol.payload import MAX_WIDTH
 from ledgerfed.protocol.reputation import Reputation
 from ledgerfed.protocol.score import ONE
@@ -133,6 +134,10 @@ class FederationConfig:
     def quorum(self) -> int:
         """q: how many validators must sign, floor(2C / 3) + 1."""
         return 2 * self.committee // 3 + 1
+
+    def genesis_model(self) -> GlobalModel:
+        """Return the model that the first round starts from: it knows nothing."""
+        return genesis_model(self.schema, self.width, self.prior, self.theta_scale, self.precision_scale)
 
     def document(self) -> dict[str, Any]:
         """Return the configuration document."""

@@ -1,0 +1,122 @@
+"""The demonstration: eight stations of Chicago's elevated railway, two of them hostile.
+
+One sends a sign-flipped, scaled update; one does not train, but resends the base model with a little noise
+and later other nodes' updates. Which stations they are, and every key, follow from the seed.
+
+The thresholds were set on years that end before the demonstration's first row: `python -m
+ledgerfed.evaluation.calibration` prints what honest nodes measured there beside each limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Final
+
+import numpy as np
+
+from ledgerfed.datasets import TRANSIT_BASIS, load_transit
+from ledgerfed.evaluation.attacks import FreeRider, SignFlip
+from ledgerfed.evaluation.federation import Member, SimulatedFederation
+from ledgerfed.evaluation.metrics import geometric_mean
+from ledgerfed.evaluation.transit import DEMO_STATIONS, FAMILIES, centralized, errors_on_test, train
+from ledgerfed.exchange import model_to_theta
+from ledgerfed.ledger import demo_key
+from ledgerfed.models import load_family
+from ledgerfed.node import UpdateMaker
+from ledgerfed.protocol.canonical import canonical_json
+from ledgerfed.protocol.configuration import FederationConfig, Gates, Windows
+from ledgerfed.protocol.reputation import Evidence, Reputation
+from ledgerfed.protocol.score import ONE
+
+ROUNDS: Final = 3
+METHODS: Final = ("local", "global", "personal", "centralized")
+WINDOWS: Final = Windows(commit=40, force=3, score=40, certify=40, challenge=3)
+GATES: Final = Gates(
+    max_payload_bytes=1 << 16,
+    root_bound=3 * ONE // 2,
+    noise_band=4 * ONE,
+    norm_bound=16 * ONE,
+    base_distance=ONE // 32,
+    copy_alignment_bits=14,
+    copy_memory=8,
+    outlier_factor=8 * ONE,
+    score_floor=-ONE // 2,
+    trace_cap=2 * ONE,
+    sample_cap=2 * ONE,
+)
+EARNED: Final = Evidence(6 * ONE, ONE)
+"""What a member of the genesis registry starts with: six good rounds and one bad, R = 0.64."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeErrors:
+    """RMSE / naive RMSE of one node on its test year, by method."""
+
+    index: int
+    station: str
+    family: str
+    attack: str | None
+    ratios: dict[str, float]
+
+
+def demo_config(nodes: int = len(DEMO_STATIONS)) -> FederationConfig:
+    """Return the configuration: all nodes validate, at least three verified updates make a round."""
+    return FederationConfig(
+        name="transit",
+        basis=canonical_json(TRANSIT_BASIS.document()),
+        width=TRANSIT_BASIS.width,
+        depth=max(1, (nodes - 1).bit_length()),
+        committee=nodes,
+        min_updates=3,
+        windows=WINDOWS,
+        gates=GATES,
+        genesis_reputation=Reputation(EARNED, EARNED),
+        prior=1 << 16,
+        theta_scale=30,
+        precision_scale=16,
+    )
+
+
+def demo_members(seed: int) -> tuple[Member, ...]:
+    """Return the eight members; two of them, drawn by the seed, are hostile."""
+    panels = {panel.name: panel for panel in load_transit()}
+    first, second = (int(i) for i in np.random.default_rng(seed).permutation(len(DEMO_STATIONS))[:2])
+    attacks: dict[int, tuple[str, UpdateMaker]] = {
+        first: ("sign flip", SignFlip()),
+        second: ("free rider", FreeRider(seed)),
+    }
+    members = []
+    for index, (station, family) in enumerate(zip(DEMO_STATIONS, cycle(FAMILIES), strict=False)):
+        member = Member(panels[station], family, demo_key(seed, index))
+        if index in attacks:
+            name, make_update = attacks[index]
+            member = Member(panels[station], family, member.signer, make_update, name)
+        members.append(member)
+    return tuple(members)
+
+
+def errors_of_nodes(federation: SimulatedFederation) -> tuple[NodeErrors, ...]:
+    """Return every node's errors on the test year, which nothing before this has looked at.
+
+    `centralized` is what a trusted server with the rows of all honest nodes would fit.
+    """
+    members, agents = federation.members, federation.agents
+    stations = [
+        train(m.panel, TRANSIT_BASIS, load_family(m.family), federation.windows(m.panel)) for m in members
+    ]
+    pooled = centralized([s for s, m in zip(stations, members, strict=True) if m.attack is None])
+    theta = model_to_theta(agents[0].base_model())
+    errors = []
+    for index, (station, member, agent) in enumerate(zip(stations, members, agents, strict=True)):
+        coefficients = {"global": theta, "personal": agent.personal_model(), "centralized": pooled}
+        ratios = errors_on_test(station, coefficients)
+        errors.append(NodeErrors(index, station.name, member.family, member.attack, ratios))
+    return tuple(errors)
+
+
+def mean_errors(errors: tuple[NodeErrors, ...]) -> dict[str, float]:
+    """Return the geometric mean over honest nodes by method; naive is 1 by definition."""
+    honest = [e.ratios for e in errors if e.attack is None]
+    means = {method: geometric_mean([ratios[method] for ratios in honest]) for method in METHODS}
+    return {"naive": 1.0, **means}

@@ -1,0 +1,99 @@
+"""Rounds without a chain: the same updates, gates, scores and decision, no signatures and no transactions.
+
+For questions that need hundreds of federations, such as where a threshold should lie. What a real federation
+does is `evaluation.federation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ledgerfed.consensus import PastUpdate, RoundInput
+from ledgerfed.consensus.history import past_updates
+from ledgerfed.node import TrainingContext, UpdateMaker, honest_update
+from ledgerfed.node.walk import Commitment, LocalModel, Workbench, decide_outcome, give_verdicts, make_leaf
+from ledgerfed.protocol.configuration import FederationConfig
+from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf, SignedScoreCommitment
+from ledgerfed.protocol.federation import Federation
+from ledgerfed.protocol.hashing import keccak, word
+from ledgerfed.protocol.manifest import Outcome
+from ledgerfed.protocol.model import GlobalModel, genesis_model
+from ledgerfed.protocol.reputation import Reputation
+from ledgerfed.protocol.score import ScoreVector
+from ledgerfed.protocol.signature import SIGNATURE_BYTES
+
+NOWHERE = Federation(1, b"\x01" * 20)
+_UNSIGNED = bytes(SIGNATURE_BYTES)
+
+
+def dry_rounds(
+    config: FederationConfig,
+    benches: Sequence[Workbench],
+    locals_: Sequence[LocalModel],
+    attacks: Mapping[int, UpdateMaker],
+    rounds: int,
+) -> tuple[Outcome, ...]:
+    """Return the outcomes of `rounds` rounds in which everybody is present and scores honestly.
+
+    Raises:
+        RoundAbortedError: too few verified updates.
+    """
+    base = genesis_model(
+        config.schema, config.width, config.prior, config.theta_scale, config.precision_scale
+    )
+    reputations: tuple[Reputation, ...] = (config.genesis_reputation,) * len(benches)
+    evidences: list[RoundEvidence] = []
+    payloads: dict[bytes, bytes] = {}
+    outcomes: list[Outcome] = []
+    for number in range(1, rounds + 1):
+        history = past_updates(config, evidences, payloads, number)
+        commitments = []
+        for index, (bench, local) in enumerate(zip(benches, locals_, strict=True)):
+            context = TrainingContext(bench, local, base, number, index, history)
+            update = attacks.get(index, honest_update)(context)
+            commitments.append(make_leaf(NOWHERE, number, index, update, _salt(number, index)))
+        payloads |= {c.opening.update_hash: c.payload for c in commitments}
+        evidence = _evidence(number, commitments, ())
+        given = _given(config, base, reputations, evidence, commitments, history)
+        everybody = frozenset(range(len(benches)))
+        reveals = [
+            ScoreVector(number, j, give_verdicts(bench, j, given, everybody), _salt(number, j))
+            for j, bench in enumerate(benches)
+        ]
+        evidence = _evidence(number, commitments, reveals)
+        outcome = decide_outcome(_given(config, base, reputations, evidence, commitments, history))
+        base, reputations = outcome.model, outcome.reputations
+        evidences.append(evidence)
+        outcomes.append(outcome)
+    return tuple(outcomes)
+
+
+def _given(
+    config: FederationConfig,
+    base: GlobalModel,
+    reputations: tuple[Reputation, ...],
+    evidence: RoundEvidence,
+    commitments: Sequence[Commitment],
+    history: tuple[PastUpdate, ...],
+) -> RoundInput:
+    payloads = {c.opening.update_hash: c.payload for c in commitments}
+    return RoundInput(config, base, reputations, evidence, payloads, history)
+
+
+def _evidence(
+    number: int, commitments: Sequence[Commitment], reveals: Sequence[ScoreVector]
+) -> RoundEvidence:
+    return RoundEvidence(
+        NOWHERE,
+        number,
+        keccak(b"dry run" + word(number)),
+        tuple(SignedLeaf(c.opening.index, c.leaf, 0, _UNSIGNED) for c in commitments),
+        (),
+        tuple(c.opening for c in commitments),
+        tuple(SignedScoreCommitment(r.index, r.commitment(NOWHERE), _UNSIGNED) for r in reveals),
+        tuple(reveals),
+    )
+
+
+def _salt(number: int, index: int) -> bytes:
+    return keccak(word(number) + word(index))
