@@ -95,6 +95,7 @@ def report(findings: Findings) -> str:
     """Return the findings as text: each limit beside what honest nodes came to."""
     measures = findings.measures
     relative = [d / limit for d, limit in zip(measures["distance"], measures["distance_limit"], strict=True)]
+    bits = GATES.copy_alignment_bits
     rows = (
         ("V5 noise, lowest", min(measures["noise"]), ONE / GATES.noise_band),
         ("V5 noise, highest", max(measures["noise"]), GATES.noise_band / ONE),
@@ -103,7 +104,7 @@ def report(findings: Findings) -> str:
         (
             "V6 misalignment of two nodes, smallest",
             min(measures["misalignment"]),
-            2.0**-GATES.copy_alignment_bits,
+            2.0**-bits,
         ),
         ("V7 distance / limit, largest", max(relative), 1.0),
         ("V8 score, lowest", min(measures["score"]), GATES.score_floor / ONE),

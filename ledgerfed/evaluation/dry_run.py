@@ -17,7 +17,7 @@ from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf, SignedScoreCo
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import keccak, word
 from ledgerfed.protocol.manifest import Outcome
-from ledgerfed.protocol.model import GlobalModel, genesis_model
+from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.reputation import Reputation
 from ledgerfed.protocol.score import ScoreVector
 from ledgerfed.protocol.signature import SIGNATURE_BYTES
@@ -38,9 +38,7 @@ def dry_rounds(
     Raises:
         RoundAbortedError: too few verified updates.
     """
-    base = genesis_model(
-        config.schema, config.width, config.prior, config.theta_scale, config.precision_scale
-    )
+    base = config.genesis_model()
     reputations: tuple[Reputation, ...] = (config.genesis_reputation,) * len(benches)
     evidences: list[RoundEvidence] = []
     payloads: dict[bytes, bytes] = {}

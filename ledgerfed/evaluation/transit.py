@@ -96,7 +96,7 @@ def centralized(stations: Sequence[Station]) -> Floats:
 
 
 def errors_on_test(station: Station, coefficients: Mapping[str, Floats]) -> dict[str, float]:
-    """Return RMSE / naive RMSE on the station's test window: `local`, its native model, and each linear model.
+    """Return RMSE / naive RMSE on the test window of `local`, the native model, and of each linear model.
 
     `coefficients` are float64 [d] by method.
     """
