@@ -12,12 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ledgerfed.errors import ConfigurationError
+from ledgerfed.errors import ConfigurationError, LedgerFedError
 from ledgerfed.ledger.artifact import ARTIFACT_NAME
 from ledgerfed.protocol.hashing import keccak, to_hex
 
-SOURCE = Path(__file__).resolve().parents[2] / "contracts" / "RoundLedger.vy"
-TARGET = Path(__file__).resolve().parent / "artifacts" / ARTIFACT_NAME
+_HERE = Path(__file__).resolve().parent
+_PACKAGED = _HERE / "contracts" / "RoundLedger.vy"
+SOURCE = _PACKAGED if _PACKAGED.exists() else _HERE.parents[1] / "contracts" / "RoundLedger.vy"
+TARGET = _HERE / "artifacts" / ARTIFACT_NAME
 COMPILER = "0.4.3"
 
 
@@ -60,4 +62,7 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except (LedgerFedError, OSError) as error:
+        sys.exit(f"{error}")

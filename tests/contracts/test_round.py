@@ -110,6 +110,17 @@ def test_a_whole_round_keeps_the_python_transcript_and_opens_the_next(ledger):
     }
 
 
+def test_the_shortest_windows_still_make_a_round(deploy_ledger, reverts):
+    ledger = deploy_ledger(windows=(1, 0, 1, 1, 0))
+    certified(ledger)
+    sealed(ledger)
+    ledger.transact("force", 2, LEAF, sender=ledger.members[0])  # in the block of the seal, no later
+    ledger.evm.block += 1
+    with reverts("the force window has ended"):
+        ledger.transact("force", 2, LEAF, sender=ledger.members[1])
+    ledger.transact("scores", 2, SCORES, sender=ledger.relayer())
+
+
 # seal
 
 
