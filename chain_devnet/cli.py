@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
+from chain_devnet.config import CHAIN_ID
+from chain_devnet.server import DevnetServer
 from ledgerfed.errors import LedgerFedError
 
 DEFAULT_DIRECTORY = Path(".ledgerfed/devnet")
 DEFAULT_PORT = 8545
-DEFAULT_CHAIN_ID = 31337
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def run(
     directory: Path | None = DEFAULT_DIRECTORY,
     host: str = "127.0.0.1",
     port: int = DEFAULT_PORT,
-    chain_id: int = DEFAULT_CHAIN_ID,
+    chain_id: int = CHAIN_ID,
     block_time: float | None = None,
 ) -> int:
     """Serve a chain on wall-clock time until SIGINT or SIGTERM (`DevnetServer` has the parameters).
@@ -45,8 +46,6 @@ def run(
     Raises:
         LedgerFedError: the port, the directory or a parameter cannot be used; nothing was started.
     """
-    from chain_devnet.server import DevnetServer  # the EVM takes half a second to import
-
     ended = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -72,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument("--in-memory", action="store_true", help="keep nothing on disk")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="TCP port, 0 for any (%(default)s)")
-    parser.add_argument("--chain-id", type=int, default=DEFAULT_CHAIN_ID, help="chain id (%(default)s)")
+    parser.add_argument("--chain-id", type=int, default=CHAIN_ID, help="chain id (%(default)s)")
     parser.add_argument(
         "--block-time",
         type=float,

@@ -96,9 +96,7 @@ def _trie(nodes: NodeSource, root: bytes) -> Any:
 
 
 def _path(trie: Any, key: bytes) -> tuple[bytes, ...]:
-    encoded = [rlp.encode(node) for node in trie.get_proof(key)]
-    # A node shorter than a hash sits inside its parent and is no element of the proof (EIP-1186).
-    return tuple(node for index, node in enumerate(encoded) if index == 0 or len(node) >= 32)
+    return tuple(rlp.encode(node) for node in trie.get_proof(key))
 
 
 def _slot_key(slot: int) -> bytes:

@@ -73,7 +73,7 @@ def _fees(chain: Chain, fields: dict[str, object]) -> dict[str, object]:
 
 def _access_list(fields: dict[str, object]) -> dict[str, object]:
     entries = read.access_list(fields.get("accessList"))
-    listed = [{"address": address, "storageKeys": list(slots)} for address, slots in entries]
+    listed = views.access_list_json(entries)
     return {"accessList": listed} if listed else {}
 
 

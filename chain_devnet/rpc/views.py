@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from chain_devnet.block import EMPTY_OMMERS_HASH, EMPTY_REQUESTS_HASH, EMPTY_TRIE_ROOT, ZERO_HASH, Header
 from chain_devnet.state import AccountProof
 from chain_devnet.store import StoredLog, StoredTransaction
-from chain_devnet.transaction import ACCESS_LIST, LEGACY, SET_CODE, Transaction
+from chain_devnet.transaction import ACCESS_LIST, LEGACY, SET_CODE, AccessList, Transaction
 
 Json = dict[str, object]
 
@@ -88,10 +88,7 @@ def transaction_json(tx: Transaction) -> Json:
         view["chainId"] = hex(tx.chain_id)
     if tx.kind != LEGACY:
         view["yParity"] = hex(tx.y_parity)
-        view["accessList"] = [
-            {"address": hex_data(address), "storageKeys": [hex_data(slot) for slot in slots]}
-            for address, slots in tx.access_list
-        ]
+        view["accessList"] = access_list_json(tx.access_list)
     if tx.kind not in (LEGACY, ACCESS_LIST):
         view["maxFeePerGas"] = hex(tx.max_fee)
         view["maxPriorityFeePerGas"] = hex(tx.max_priority_fee)
@@ -108,6 +105,14 @@ def transaction_json(tx: Transaction) -> Json:
             for entry in tx.authorizations
         ]
     return view
+
+
+def access_list_json(entries: AccessList) -> list[Json]:
+    """An EIP-2930 access list."""
+    return [
+        {"address": hex_data(address), "storageKeys": [hex_data(slot) for slot in slots]}
+        for address, slots in entries
+    ]
 
 
 def receipt_json(stored: StoredTransaction, timestamp: int) -> Json:

@@ -14,6 +14,9 @@ from chain_devnet import DevnetServer
 SOURCE = """
 #pragma version ~=0.4.3
 
+interface Self:
+    def put_many(first: uint256, count: uint256): nonpayable
+
 event Stored:
     who: indexed(address)
     number: indexed(uint256)
@@ -37,6 +40,10 @@ def put(number: uint256, note: String[32]):
 def put_many(first: uint256, count: uint256):
     for offset: uint256 in range(count, bound=500):
         log Stored(who=msg.sender, number=first + offset, note="many")
+
+@external
+def put_many_by_call(count: uint256):
+    extcall Self(self).put_many(0, count)
 
 @external
 @view

@@ -43,3 +43,32 @@ def test_one_unlocked_account_used_by_many_clients_never_repeats_a_nonce(server:
         list(pool.map(client, range(CLIENTS)))
     web3 = Web3(HTTPProvider(server.url))
     assert web3.eth.get_transaction_count(web3.eth.accounts[0]) == CLIENTS * SENDS
+
+
+def test_threads_without_http_may_share_a_chain(server: DevnetServer) -> None:
+    web3 = Web3(HTTPProvider(server.url))
+
+    recipient = web3.eth.accounts[19]
+
+    def raws(index: int) -> list[bytes]:
+        fields = {
+            "chainId": 31337,
+            "gas": 21_000,
+            "to": recipient,
+            "value": 1,
+            "gasPrice": 10**10,
+        }
+        key = server.accounts[index].key
+        return [
+            bytes(web3.eth.account.sign_transaction({**fields, "nonce": nonce}, key).raw_transaction)
+            for nonce in range(SENDS)
+        ]
+
+    def client(batch: list[bytes]) -> int:
+        return len([server.chain.submit(raw) for raw in batch])
+
+    batches = [raws(index) for index in range(CLIENTS)]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        assert sum(pool.map(client, batches)) == CLIENTS * SENDS
+    assert web3.eth.block_number == CLIENTS * SENDS
+    assert web3.eth.get_balance(web3.eth.accounts[19]) == 10_000 * 10**18 + CLIENTS * SENDS

@@ -46,6 +46,7 @@ def test_topics_are_alternatives_in_their_place(web3: Web3, filled: Any, topics:
     assert numbers(web3, filled, topics=[None, who[1]]) == [1, 4]
     assert numbers(web3, filled, topics=[None, [who[1], who[2]], [number[1], number[5], number[9]]]) == [1, 5]
     assert numbers(web3, filled, topics=[topics["stored"], None, number[3]]) == [3]
+    assert numbers(web3, filled, topics=[None, [who[1], None]]) == list(range(6))
     assert numbers(web3, filled, topics=[who[1]]) == []
     assert numbers(web3, filled, topics=[None, None, None, None]) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -95,6 +96,29 @@ def test_raw_transactions_of_each_type_are_mined(
     assert web3.eth.get_transaction_by_block(found["blockNumber"], 0)["hash"] == tx_hash
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"gasPrice": 5 * GWEI},
+        {"gasPrice": 5 * GWEI, "accessList": [{"address": SOMEBODY, "storageKeys": ["0x" + "01" * 32]}]},
+        {"accessList": [{"address": SOMEBODY, "storageKeys": ["0x" + "01" * 32]}]},
+        {"maxFeePerGas": 5 * GWEI, "maxPriorityFeePerGas": 0, "gas": 50_000, "nonce": 0, "data": "0xc0de"},
+    ],
+)
+def test_an_unlocked_account_sends_every_kind(web3: Web3, fields: dict[str, Any]) -> None:
+    answer = web3.provider.make_request(
+        "eth_sendTransaction", [{"from": ANVIL_FIRST, "to": SOMEBODY, **hexed(fields)}]
+    )
+    found = web3.eth.get_transaction(answer["result"])
+    kind = (1 if "accessList" in fields else 0) if "gasPrice" in fields else 2
+    assert (found["type"], len(found.get("accessList", []))) == (kind, len(fields.get("accessList", [])))
+    assert web3.eth.get_transaction_receipt(answer["result"])["status"] == 1
+
+
+def hexed(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: hex(value) if isinstance(value, int) else value for name, value in fields.items()}
+
+
 def test_a_set_code_transaction_delegates_an_account(web3: Web3, server: DevnetServer, contract: Any) -> None:
     delegating = web3.eth.account.from_key(server.accounts[5].key)
     permission = delegating.sign_authorization({"chainId": 31337, "address": contract.address, "nonce": 0})
@@ -164,6 +188,23 @@ def test_the_estimated_gas_is_enough_and_tight(web3: Web3, contract: Any, artifa
         # Refunds come back after the gas was needed, and are at most a fifth of it (EIP-3529).
         assert exact["gasUsed"] <= gas <= exact["gasUsed"] * 5 // 4 + 1
     assert web3.eth.estimate_gas({"from": sender, "to": web3.eth.accounts[3], "value": 1}) == 21_000
+
+
+def test_the_estimate_allows_for_the_gas_that_a_nested_call_may_not_take(web3: Web3, contract: Any) -> None:
+    # A call gets at most 63/64 of the gas that is left (EIP-150), so more must be offered than is used.
+    nested = contract.functions.put_many_by_call(400)
+    gas = nested.estimate_gas({"from": web3.eth.accounts[0]})
+    receipt = web3.eth.get_transaction_receipt(nested.transact({"from": web3.eth.accounts[0], "gas": gas}))
+    assert receipt["status"] == 1
+    assert receipt["gasUsed"] * 65 // 64 < gas < receipt["gasUsed"] * 110 // 100
+
+
+def test_answers_are_not_held_back(web3: Web3) -> None:
+    web3.eth.get_block_number()
+    started = time.perf_counter()
+    for _ in range(20):
+        web3.eth.get_block_number()
+    assert time.perf_counter() - started < 0.5  # with Nagle's algorithm on, each answer takes 40 ms
 
 
 def test_fees_follow_eip_1559(web3: Web3) -> None:
