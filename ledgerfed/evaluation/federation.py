@@ -18,7 +18,7 @@ from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.rpc import JsonRpc
 from ledgerfed.models import load_family
 from ledgerfed.network import InProcessTransport
-from ledgerfed.node import NodeAgent, Ports, Progress, UpdateMaker, honest_update, run_until
+from ledgerfed.node import NodeAgent, Ports, Progress, UpdateMaker, honest_update, run_rounds
 from ledgerfed.node.walk import prepare
 from ledgerfed.protocol.canonical import canonical_json, fields, parse_canonical
 from ledgerfed.protocol.configuration import FederationConfig
@@ -135,7 +135,7 @@ class SimulatedFederation:
 
     def run(self, rounds: int) -> None:
         """Let the agents walk until `rounds` rounds are over, certified or aborted, and all have seen it."""
-        run_until(self.agents, self.ledger, lambda: all(a.view.round > rounds for a in self.agents))
+        run_rounds(self.agents, self.ledger, rounds)
 
     def fetch(self, digest: bytes) -> bytes:
         """Return bytes by hash from the first node that has them."""

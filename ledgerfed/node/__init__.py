@@ -1,6 +1,6 @@
 """The agent of one node, and the walk that it takes through a round."""
 
-from ledgerfed.node.agent import NodeAgent, run_until
+from ledgerfed.node.agent import NodeAgent, run_rounds
 from ledgerfed.node.desk import Ports, Progress
 from ledgerfed.node.trainer import TrainingContext, UpdateMaker, honest_update
 
@@ -11,5 +11,5 @@ __all__ = [
     "TrainingContext",
     "UpdateMaker",
     "honest_update",
-    "run_until",
+    "run_rounds",
 ]

@@ -65,8 +65,10 @@ class NodeAgent:
         """What the ledger says, as of the last step."""
         return self._desk.view
 
-    def step(self) -> bool:
+    def step(self, last_round: int | None = None) -> bool:
         """Look at ledger and network, do what is due, and return whether anything was.
+
+        After `last_round` the node only watches.
 
         Raises:
             VerificationError: the chain endpoint contradicts itself or holds another federation.
@@ -77,7 +79,8 @@ class NodeAgent:
         desk.follow()
         fragments = desk.listen()
         try:
-            self._act(fragments)
+            if last_round is None or desk.view.round <= last_round:
+                self._act(fragments)
         except TransactionRevertedError as error:
             # somebody was faster or a window closed; the next look at the ledger tells which
             desk.report("reverted", str(error))
@@ -133,11 +136,14 @@ class NodeAgent:
             desk.sent("abort", desk.ports.ledger.abort(desk.ports.signer, desk.view.round))
 
 
-def run_until(agents: Sequence[NodeAgent], ledger: Ledger, done: Callable[[], bool]) -> None:
-    """Let agents of one process take turns until `done`; when none has anything to do, wait for a block."""
-    while not done():
+def run_rounds(agents: Sequence[NodeAgent], ledger: Ledger, last_round: int) -> None:
+    """Let agents of one process take turns until all have seen the end of `last_round`.
+
+    When none has anything to do, it waits for the next block.
+    """
+    while any(agent.view.round <= last_round for agent in agents):
         busy = False
         for agent in agents:
-            busy |= agent.step()
+            busy |= agent.step(last_round)
         if not busy:
             ledger.wait_for_block(ledger.block_number() + 1)

@@ -1,0 +1,184 @@
+"""The commands of `ledgerfed`, and how they end.
+
+Exit codes: 0 ok, 1 unexpected, 2 usage or configuration, 3 verification failed, 4 not found, 5 conflict or
+refused by the contract, 6 chain or peer unreachable, 8 timeout, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from ledgerfed.errors import ConfigurationError, LedgerFedError
+
+EPILOG = (
+    "Exit codes: 0 ok, 1 unexpected, 2 usage or configuration, 3 verification failed, 4 not found, "
+    "5 conflict or refused by the contract, 6 chain unreachable, 8 timeout, 130 interrupted."
+)
+app = typer.Typer(
+    name="ledgerfed",
+    help="Federated forecasting with no trusted server.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+audit_app = typer.Typer(no_args_is_help=True, help="Export a federation's history, and verify one offline.")
+app.add_typer(audit_app, name="audit")
+
+Workspace = Annotated[Path, typer.Option("--dir", help="Workspace directory.", file_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
+DEFAULT_WORKSPACE = Path("ledgerfed-demo")
+
+
+@app.command()
+def demo(
+    directory: Workspace = DEFAULT_WORKSPACE,
+    seed: Annotated[int, typer.Option(min=0, help="Decides keys, attackers and noise.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="How many rounds to run.")] = 3,
+    rpc: Annotated[
+        str | None, typer.Option(help="A development chain by URL instead of the embedded one.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over in an existing workspace.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a federation of eight stations, two of them hostile, and verify its history offline.
+
+    Example: ledgerfed demo --seed 7 --dir /tmp/federation
+    """
+    from ledgerfed.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(directory, seed, rounds, rpc, fresh=fresh, as_json=as_json))
+
+
+@app.command()
+def devnet(
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Where the chain lives.", file_okay=False)
+    ] = None,
+    in_memory: Annotated[bool, typer.Option("--in-memory", help="Keep nothing.")] = False,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8545,
+    block_time: Annotated[
+        float | None, typer.Option(help="Seconds between blocks; default: a block per transaction.")
+    ] = None,
+) -> None:
+    """Run the development chain until interrupted.
+
+    Example: ledgerfed devnet --dir chain --port 8545
+    """
+    from ledgerfed.cli.devnet import run_devnet
+
+    raise typer.Exit(run_devnet(directory, host, port, block_time, in_memory=in_memory))
+
+
+@app.command()
+def serve(
+    directory: Workspace = DEFAULT_WORKSPACE,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8080,
+    rpc: Annotated[str | None, typer.Option(help="Follow this chain while serving.")] = None,
+) -> None:
+    """Serve the workspace's index over HTTP, read only.
+
+    Example: ledgerfed serve --dir ledgerfed-demo --port 8080
+    """
+    from ledgerfed.cli.serve import run_serve
+
+    raise typer.Exit(run_serve(directory, host, port, rpc))
+
+
+@audit_app.command("export")
+def audit_export(
+    directory: Workspace = DEFAULT_WORKSPACE,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the bundle goes; default: the workspace.")
+    ] = None,
+    rpc: Annotated[
+        str | None, typer.Option(help="The chain by URL; default: the workspace's embedded one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the audit bundle of the workspace's federation, read afresh from its chain.
+
+    Example: ledgerfed audit export --dir ledgerfed-demo -o bundle.zip
+    """
+    from ledgerfed.cli.audit import run_export
+
+    raise typer.Exit(run_export(directory, output, rpc, as_json=as_json))
+
+
+@audit_app.command("verify")
+def audit_verify(
+    bundle: Annotated[Path, typer.Argument(help="The bundle to verify.")],
+    genesis: Annotated[
+        str | None, typer.Option(help="The genesis transcript that you know (0x, 32 bytes).")
+    ] = None,
+    config_hash: Annotated[
+        str | None, typer.Option(help="The configuration hash that you know (0x, 32 bytes).")
+    ] = None,
+    members: Annotated[
+        str | None, typer.Option(help="The addresses that you know, by index, separated by commas.")
+    ] = None,
+    code_hash: Annotated[
+        str | None, typer.Option(help="The keccak-256 of the contract's code that you know.")
+    ] = None,
+    transcript: Annotated[
+        str | None, typer.Option(help="The transcript that the chain holds now (0x, 32 bytes).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify a bundle offline, step by step; exit 0 only if every step holds, 3 if one fails.
+
+    Example: ledgerfed audit verify bundle.zip --genesis 0x…
+    """
+    from ledgerfed.cli.audit import run_verify
+
+    trust = {
+        "genesis_transcript": genesis,
+        "config_hash": config_hash,
+        "members": members,
+        "contract_code_hash": code_hash,
+        "final_transcript": transcript,
+    }
+    raise typer.Exit(run_verify(bundle, trust, as_json=as_json))
+
+
+@app.command()
+def version(as_json: AsJson = False) -> None:
+    """Print the version of this program and of the protocol it speaks."""
+    from importlib.metadata import version as version_of
+
+    from ledgerfed.cli.output import emit
+    from ledgerfed.protocol.configuration import PROTOCOL
+
+    found = {"ledgerfed": version_of("ledgerfed"), "protocol": PROTOCOL}
+    emit(found, as_json=as_json, lines=[f"ledgerfed {found['ledgerfed']}, protocol {PROTOCOL}"])
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; an error is one line on stderr."""
+    from typer._click.exceptions import ClickException  # typer 0.29 keeps its own click
+
+    try:
+        code = get_command(app).main(args=arguments, prog_name="ledgerfed", standalone_mode=False)
+    except ClickException as error:
+        error.show()
+        return int(error.exit_code)
+    except LedgerFedError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted; the same command goes on where it stopped", 130)
+    except OSError as error:
+        return _fail(str(error), ConfigurationError.exit_code)
+    return int(code or 0)
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"ledgerfed: {' '.join(message.split())}\n")
+    return code

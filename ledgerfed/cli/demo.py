@@ -1,0 +1,149 @@
+"""`ledgerfed demo`: a federation from deployment to a verified audit bundle."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ledgerfed.cli.output import emit
+from ledgerfed.errors import ConfigurationError, VerificationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ledgerfed.audit import AuditReport, FederationHistory
+    from ledgerfed.evaluation.demo import NodeErrors
+    from ledgerfed.evaluation.federation import SimulatedFederation
+
+SEED_FILE = "seed"
+METHODS = ("local", "global", "personal", "centralized")
+
+
+def run_demo(directory: Path, seed: int, rounds: int, rpc: str | None, *, fresh: bool, as_json: bool) -> int:
+    """Run the demonstration in `directory`, or go on where an earlier run stopped; return the exit code."""
+    _claim(directory, seed, fresh=fresh)
+    from ledgerfed.audit import write_bundle
+    from ledgerfed.cli.history import gas_by_round, read_history
+    from ledgerfed.cli.workspace import chain_of
+    from ledgerfed.evaluation.demo import errors_of_nodes, mean_errors
+    from ledgerfed.ledger.rpc import JsonRpc
+
+    with chain_of(directory, rpc) as url, _federation(directory, url, seed, rounds) as federation:
+        chain, deployed_in = JsonRpc(url), federation.record.deployed_in
+        history = read_history(federation.ledger, chain, deployed_in, federation.fetch)
+        deployment, gas = gas_by_round(federation.ledger, chain, deployed_in)
+        bundle = directory / "bundles" / f"round-{federation.agents[0].view.round - 1:04d}.zip"
+        bundle.parent.mkdir(exist_ok=True)
+        write_bundle(history, bundle)
+        _index(federation, history, chain)
+        errors = errors_of_nodes(federation)
+        reputations = [r.trainer.value / 65536 for r in federation.agents[0].reputations()]
+        report = _verify(bundle, federation)
+    document = {
+        "contract": "0x" + history.federation.contract.hex(),
+        "chain_id": history.federation.chain_id,
+        "rounds": [{**r.document(), "gas": gas.get(r.number, {})} for r in report.rounds],
+        "deployment_gas": deployment,
+        "reputations": [round(value, 6) for value in reputations],
+        "errors": mean_errors(errors),
+        "bundle": str(bundle),
+        "verified": report.passed,
+    }
+    emit(document, as_json=as_json, lines=_lines(document, errors, report, directory))
+    return 0 if report.passed else VerificationError.exit_code
+
+
+def _claim(directory: Path, seed: int, *, fresh: bool) -> None:
+    """Make the workspace, or make sure that it belongs to a demonstration with this seed."""
+    mark = directory / SEED_FILE
+    if fresh and mark.exists():
+        shutil.rmtree(directory)
+    if directory.exists() and not mark.exists() and any(directory.iterdir()):
+        raise ConfigurationError(f"{directory} holds something else; choose another directory with --dir")
+    directory.mkdir(parents=True, exist_ok=True)
+    if mark.exists() and mark.read_text("ascii").strip() != str(seed):
+        raise ConfigurationError(
+            f"{directory} holds the demonstration with seed {mark.read_text('ascii').strip()}; "
+            "give that seed, another --dir, or --fresh to start over"
+        )
+    mark.write_text(f"{seed}\n", "ascii")
+
+
+@contextmanager
+def _federation(directory: Path, url: str, seed: int, rounds: int) -> Iterator[SimulatedFederation]:
+    """Yield the federation after its rounds, shown as they happen."""
+    from ledgerfed.cli.live import Watcher
+    from ledgerfed.datasets import TRANSIT_BASIS
+    from ledgerfed.evaluation.demo import demo_config, demo_members
+    from ledgerfed.evaluation.federation import SimulatedFederation
+
+    members = demo_members(seed)
+    watcher = Watcher(
+        [m.panel.name for m in members], [m.family for m in members], [m.attack for m in members], rounds
+    )
+    config = demo_config(len(members))
+    with SimulatedFederation(directory, url, config, members, TRANSIT_BASIS, watcher.told) as federation:
+        with watcher.watching():
+            for number in range(1, rounds + 1):
+                federation.run(number)
+                for manifest in federation.agents[0].manifests()[-1:]:
+                    watcher.certified(manifest)
+        yield federation
+
+
+def _index(federation: SimulatedFederation, history: FederationHistory, chain: Any) -> None:
+    """Bring the workspace's index up to date, so that it can be served and exported."""
+    from ledgerfed.observer import observe
+    from ledgerfed.observer.ledger_source import LedgerSource
+
+    for blob in (history.config, *history.blobs.values()):
+        federation.index.blobs.put(blob)
+    source = LedgerSource(federation.ledger, chain)
+    record = federation.record
+    observe(federation.index, source, record.federation, record.deployed_in, confirmations=0).advance()
+
+
+def _verify(bundle: Path, federation: SimulatedFederation) -> AuditReport:
+    """Verify the bundle against what is known without it: rules, members, the chain's transcript."""
+    from ledgerfed.audit import TrustInputs, verify_bundle
+
+    trust = TrustInputs(
+        config_hash=federation.config.hash(),
+        members=tuple(member.signer.address for member in federation.members),
+        final_transcript=federation.ledger.transcript(),
+    )
+    return verify_bundle(bundle, trust)
+
+
+def _lines(
+    document: dict[str, Any], errors: tuple[NodeErrors, ...], report: AuditReport, directory: Path
+) -> Iterator[str]:
+    yield ""
+    yield f"contract {document['contract']} on chain {document['chain_id']}"
+    for entry in document["rounds"]:
+        rejected = ", ".join(f"{r['node']} {r['reason']}" for r in entry["rejected"]) or "none"
+        gas = ", ".join(f"{kind} {used:,}" for kind, used in entry["gas"].items())
+        yield f"round {entry['number']} {entry['phase']}: admitted {entry['admitted']}; not {rejected}"
+        yield f"  model {entry['model_hash'][:18]}…  gas: {gas}"
+    yield ""
+    yield "RMSE / naive RMSE on the test year (naive: the same weekday of the week before)"
+    yield f"{'node':>4} {'station':16}{'model':14}" + "".join(f"{method:>13}" for method in METHODS)
+    for e in errors:
+        hostile = f"  hostile: {e.attack}" if e.attack else ""
+        yield f"{e.index:>4} {e.station:16}{e.family:14}" + _row(e.ratios) + hostile
+    yield f"{'':>4} {'honest nodes':16}{'geom. mean':14}" + _row(document["errors"])
+    values = "  ".join(f"{k}:{value:.2f}" for k, value in enumerate(document["reputations"]))
+    yield f"reputations  {values}"
+    yield ""
+    yield from report.lines()
+    yield ""
+    yield f"bundle  {document['bundle']}"
+    yield f"serve   ledgerfed serve --dir {directory}"
+    yield "query   curl http://127.0.0.1:8080/v1/federations"
+    yield f"verify  ledgerfed audit verify {document['bundle']}"
+
+
+def _row(ratios: Mapping[str, float]) -> str:
+    return "".join(f"{ratios[method]:13.3f}" for method in METHODS)
