@@ -10,7 +10,7 @@ from ledgerfed.errors import TransactionRevertedError, WaitTimeoutError
 from ledgerfed.ledger.artifact import round_ledger
 from ledgerfed.ledger.calls import TransactionKind, constructor_types, encode_arguments
 from ledgerfed.ledger.chain import connected_chain_id
-from ledgerfed.ledger.keys import Signer, require_key_fits_chain
+from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.outbox import POLL_INTERVAL, RECEIPT_TIMEOUT
 from ledgerfed.ledger.rpc import JsonRpc
 from ledgerfed.ledger.transactions import (
@@ -76,7 +76,6 @@ def deploy(
     payload = creation_payload(config, members, model, reputations)
     rpc = JsonRpc(url)
     chain = connected_chain_id(rpc, chain_id)
-    require_key_fits_chain(signer, chain)
     gas = estimate_gas(rpc, _WHAT, signer.address, None, payload)
     nonce = next_nonce(rpc, signer.address, "pending")
     raw = sign(rpc, signer, chain, nonce, gas, None, payload)

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from ledgerfed.errors import ConflictError, StoreError, TransactionRevertedError, WaitTimeoutError
 from ledgerfed.ledger.calls import TransactionKind
-from ledgerfed.ledger.keys import Signer, require_key_fits_chain
+from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.outbox_store import OutboxEntry, OutboxState, OutboxStore, entry_of
 from ledgerfed.ledger.rpc import JsonRpc
 from ledgerfed.ledger.transactions import (
@@ -74,7 +74,6 @@ class Outbox:
             WaitTimeoutError: it is not mined in time; sending again goes on waiting.
             ChainUnreachableError: nobody answers; sending again goes on where this stopped.
         """
-        require_key_fits_chain(signer, self._federation.chain_id)
         with self._store.exclusive(self._federation.chain_id, signer.address):
             self._settle_in_flight(signer.address)
             entry = self._enter(signer.address, kind, round_number, calldata)

@@ -189,6 +189,13 @@ def test_a_seal_that_cannot_be_true_is_refused(ledger, reverts, root, n, reason)
         ledger.transact("seal", 1, root, n, sender=ledger.relayer())
 
 
+@pytest.mark.parametrize("n", [2, 8])
+def test_the_fewest_and_the_most_leaves_are_sealed(ledger, n):
+    ledger.evm.block = ledger.state()["end"] + 1
+    ledger.transact("seal", 1, ROOT, n, sender=ledger.relayer())
+    assert ledger.state()["n"] == n
+
+
 # force
 
 

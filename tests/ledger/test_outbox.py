@@ -212,6 +212,19 @@ def test_waiting_transactions_of_one_key_take_consecutive_nonces(scene, new_fede
     assert mined[0].block_number == mined[1].block_number
 
 
+def test_a_transaction_queues_behind_those_that_other_programs_sent_with_the_key(scene, manual_mining):
+    gateway, relayer = ready_to_seal(scene)
+    impatient = scene.gateway(receipt_timeout=0)
+    with manual_mining() as mine:
+        scene.pay(relayer, relayer.address, 1)
+        with pytest.raises(WaitTimeoutError):
+            impatient.seal(relayer, 1, ROOT, 3)
+        mine()
+        mined = impatient.seal(relayer, 1, ROOT, 3)
+    (event,) = events(scene, gateway, Sealed)
+    assert event.at.tx_hash == mined.hash
+
+
 def test_a_reorganisation_sends_the_same_bytes_again(scene):
     gateway, relayer = ready_to_seal(scene)
     snapshot = scene.rpc("evm_snapshot")
