@@ -5,7 +5,8 @@ Rules, each checked against the members and the transcript (a failure names the 
 2. the seal root over exactly these leaves, then each forced leaf in order, lead to the sealed transcript;
 3. at least q score commitments, each signed by its committee member over the sealed transcript;
 4. the score root over exactly these commitments leads to the scored transcript;
-5. every opening is the preimage of the leaf that counts for its node; every reveal opens its commitment.
+5. every opening is the preimage of the leaf that counts for its node; every reveal opens its commitment;
+6. every leaf whose update f + 1 reveals hold is opened: who proposes cannot leave an honest node out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ledgerfed.protocol import transcript
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.merkle import build_tree
+from ledgerfed.protocol.score import NOT_HELD
 from ledgerfed.protocol.signature import require_signer
 from ledgerfed.protocol.typed_data import leaf_digest, score_commitment_digest
 
@@ -63,7 +65,7 @@ def equivocators(evidence: RoundEvidence) -> frozenset[int]:
 def authenticate(
     config: FederationConfig, members: Sequence[bytes], evidence: RoundEvidence, sealed_in: int
 ) -> bytes:
-    """Check rules 1-5 and return the scored transcript, to be compared with the chain's.
+    """Check rules 1-6 and return the scored transcript, to be compared with the chain's.
 
     Args:
         config: the federation's configuration.
@@ -74,10 +76,16 @@ def authenticate(
     Raises:
         VerificationError: a statement does not hold; the message names round, index and value.
     """
+    if not config.committee <= len(members) <= config.capacity:
+        raise VerificationError(
+            f"round {evidence.round}: {len(members)} members, but the committee needs {config.committee} and "
+            f"the trees hold {config.capacity}"
+        )
     _check_leaves(members, evidence, sealed_in)
     _check_commitments(config, members, evidence)
     _check_openings(evidence)
     _check_reveals(config, evidence)
+    _check_completeness(config, evidence)
     return scored_transcript(config, evidence)
 
 
@@ -133,3 +141,13 @@ def _check_reveals(config: FederationConfig, evidence: RoundEvidence) -> None:
             evidence.federation
         ):
             raise VerificationError(f"{what} do not open the commitment that was anchored")
+
+
+def _check_completeness(config: FederationConfig, evidence: RoundEvidence) -> None:
+    opened = {opening.index for opening in evidence.openings}
+    for index in effective_leaves(evidence).keys() - opened:
+        holders = sum(reveal.scores[index] != NOT_HELD for reveal in evidence.reveals)
+        if holders > config.faults:
+            raise VerificationError(
+                f"round {evidence.round}: opening {index} is left out, though {holders} validators hold it"
+            )

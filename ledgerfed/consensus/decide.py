@@ -5,7 +5,8 @@ Rules:
 - V3 an update counts as available when f + 1 reveals hold it;
 - V7 a survivor of V1-V6 is an outlier when its whitened distance from the robust centre exceeds
   `outlier_factor` times the lower median of the distances (a median below 1.0 counts as 1.0);
-- V8 the lower median of at least 2f + 1 scores, the node's own left out, reaches `score_floor`;
+- V8 of at least 2f + 1 scores the lower median reaches `score_floor`; the node's own reveal counts towards
+  the number but is not heard, so that f silent validators of 3f + 1 leave no member unscored;
 - weight = cap on claimed information * cap on claimed samples * influence of reputation * Huber weight, Q16;
 - fewer than `min_updates` updates with weight abort the round: never silently a plain mean;
 - the new model is the exact weighted pool of the admitted information; an aborted round changes nothing.
@@ -30,14 +31,15 @@ from ledgerfed.errors import InvalidValueError, RoundAbortedError
 from ledgerfed.protocol.manifest import Outcome, Reason, Verdict
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.reputation import Reputation
-from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector, lower_median
+from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, lower_median
 
 
 def decide(given: RoundInput) -> Outcome:
     """Return the outcome of a round from authenticated evidence.
 
     Raises:
-        RoundAbortedError: too few reveals, or too few verified updates with weight.
+        RoundAbortedError: too few reveals, too few verified updates with weight, or a sum of them that does
+            not fit the grid of the model.
     """
     reveals = given.evidence.reveals
     needed = 2 * given.config.faults + 1
@@ -45,9 +47,12 @@ def decide(given: RoundInput) -> Outcome:
         raise RoundAbortedError(f"{len(reveals)} score reveals, {needed} are needed; the round aborts")
     candidates = pass_gates(given, available(given))
     survivors = [c for c in candidates if c.reason is None]
-    centre = _centre(given, survivors)
-    verdicts = tuple(_judge(given, c, centre) for c in candidates)
-    model = _aggregate(given, candidates, verdicts)
+    try:
+        centre = _centre(given, survivors)
+        verdicts = tuple(_judge(given, c, centre) for c in candidates)
+        model = _aggregate(given, candidates, verdicts)
+    except InvalidValueError as error:
+        raise RoundAbortedError(f"the updates have no common solution; the round aborts: {error}") from error
     return Outcome(
         federation=given.evidence.federation,
         round=given.evidence.round,
@@ -128,9 +133,7 @@ def _judge(given: RoundInput, candidate: Candidate, standings: Mapping[int, _Sta
         Reason.ADMITTED,
         measures=tuple(sorted((name, min(value, MEASURE_MAX)) for name, value in measures.items())),
     )
-    scores = _scores_of(given.evidence.reveals, candidate.index)
-    enough = len(scores) > 2 * given.config.faults
-    verdict = replace(verdict, score=lower_median(scores) if enough else None)
+    verdict = replace(verdict, score=_median_score(given, candidate.index))
     if standing.distance > standing.limit:
         return replace(verdict, reason=Reason.OUTLIER)
     if verdict.score is None:
@@ -141,10 +144,21 @@ def _judge(given: RoundInput, candidate: Candidate, standings: Mapping[int, _Sta
     return replace(verdict, weight=(standing.cap * standing.huber >> 16) * influence >> 16)
 
 
-def _scores_of(reveals: Sequence[ScoreVector], index: int) -> list[int]:
-    """Return the scores that others gave to `index`."""
-    found = (reveal.scores[index] for reveal in reveals if reveal.index != index)
-    return [score for score in found if score not in (NOT_HELD, GATED)]
+def _median_score(given: RoundInput, index: int) -> int | None:
+    """Return the lower median of the scores that others gave to `index`; None when they are too few.
+
+    Its own reveal counts towards the 2f + 1 without being heard. So 2f scores can be enough: their lower
+    median is at most the best honest score even if f lie, and f silent validators leave no member unscored.
+    """
+    scores, revealed = [], 0
+    for reveal in given.evidence.reveals:
+        score = reveal.scores[index]
+        if reveal.index == index:
+            revealed = 1
+        elif score not in (NOT_HELD, GATED):
+            scores.append(score)
+    enough = scores and len(scores) + revealed > 2 * given.config.faults
+    return lower_median(scores) if enough else None
 
 
 def _aggregate(
@@ -191,12 +205,12 @@ def _validated(
     reveal = next((r for r in given.evidence.reveals if r.index == index), None)
     if reveal is None:
         return rule.validate_step(reputation, None)
-    scored = [v for v in verdicts if v.score is not None and v.index != index]
-    given_scores = [reveal.scores[v.index] for v in scored]
-    pairs = [(s, v.score) for s, v in zip(given_scores, scored, strict=True) if s not in (NOT_HELD, GATED)]
-    return rule.validate_step(
-        reputation, rule.deviation([s for s, _ in pairs], [m for _, m in pairs if m is not None])
-    )
+    medians = {v.index: v.score for v in verdicts if v.score is not None and v.index != index}
+    heard = [i for i in medians if reveal.scores[i] not in (NOT_HELD, GATED)]
+    if not heard:
+        return rule.absent_validator_step(reputation)
+    deviation = rule.deviation([reveal.scores[i] for i in heard], [medians[i] for i in heard])
+    return rule.validate_step(reputation, deviation, len(heard), len(medians))
 
 
 def _information(candidate: Candidate) -> ExactInformation:

@@ -61,6 +61,13 @@ class RoundInput:
     def __post_init__(self) -> None:
         if self.base.schema != self.config.schema or self.base.width != self.config.width:
             raise InvalidValueError("the base model stands on another basis than the configuration")
+        if not self.config.committee <= len(self.reputations) <= self.config.capacity:
+            raise InvalidValueError(
+                f"{len(self.reputations)} reputations; the committee needs {self.config.committee} and the "
+                f"trees hold {self.config.capacity}"
+            )
+        if any(past.update.width != self.config.width for past in self.history):
+            raise InvalidValueError("the history holds an update of another width than the basis")
         for digest, payload in self.payloads.items():
             if update_hash(payload) != digest:
                 raise InvalidValueError(f"the payload 0x{digest.hex()} does not hash to its name")
@@ -137,7 +144,10 @@ def _check_values(given: RoundInput, candidate: Candidate) -> Candidate:
         measured = replace(candidate, measures=(("samples", update.n_samples),))
         return replace(measured, reason=Reason.TOO_FEW_SAMPLES)
     noise = update.residual // update.n_samples
-    theta = solve(pool([(information, ONE)], given.prior, update.width), given.config.theta_scale)
+    try:
+        theta = solve(pool([(information, ONE)], given.prior, update.width), given.config.theta_scale)
+    except InvalidValueError:  # its coefficients do not fit the grid of the model
+        return replace(candidate, reason=Reason.OUT_OF_RANGE, measures=_measures({"noise": noise}))
     largest = largest_coefficient(theta)
     measures = {
         "base_distance": distance(information, given.base.theta),
@@ -158,7 +168,11 @@ def _check_values(given: RoundInput, candidate: Candidate) -> Candidate:
 
 
 def _check_copies(given: RoundInput, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Of aligned updates only the first author keeps its own; within a round the tie-break key decides."""
+    """Of aligned updates only the first author keeps its own.
+
+    Within this round the tie-break key decides. Two that showed it first in the same earlier round both count
+    as authors, so that a copier who outlasts the memory of the original never turns its author away.
+    """
     now = given.evidence.round
     shown = [(p.round, p.index, expand(p.update)) for p in given.history]
     shown += [(now, c.index, c.information) for c in candidates if c.information and c.reason is None]
@@ -173,12 +187,13 @@ def _is_copy(
 ) -> bool:
     _, information = _parts(candidate)
     bits = given.config.gates.copy_alignment_bits
-    authors = [
-        (number, order_key(given.evidence.opened_at, index), index)
-        for number, index, other in shown
-        if aligned(information, other, bits)
-    ]
-    return min(authors)[2] != candidate.index
+    authors = [(number, index) for number, index, other in shown if aligned(information, other, bits)]
+    first = min(number for number, _ in authors)
+    earliest = {index for number, index in authors if number == first}
+    if first < given.evidence.round:
+        return candidate.index not in earliest
+    seed = given.evidence.opened_at
+    return candidate.index != min(earliest, key=lambda index: order_key(seed, index))
 
 
 def _parts(candidate: Candidate) -> tuple[InformationUpdate, ExactInformation]:

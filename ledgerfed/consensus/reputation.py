@@ -4,7 +4,8 @@ Rules, for the trainer and the validator pair of a node alike (one step per cert
 - a' = a - (a >> 4) + pos    good evidence, a memory of about 16 rounds;
 - b' = b - (b >> 5) + neg    bad evidence is forgotten half as fast;
 - R = (a + 1) / (a + b + 4), so a newcomer without evidence stands at 0.25;
-- absence adds nothing and decays towards the newcomer's value;
+- absence adds nothing and decays towards the newcomer's value; so does a validator's score vector in which
+  nothing is scored, in proportion to what it leaves out;
 - influence: no weight at R <= 0.25, full weight from R >= 0.40.
 The fixpoints bound a below 2^21 and b below 2^26 (`protocol.reputation`).
 """
@@ -61,20 +62,22 @@ def train_step(reputation: Reputation, reason: Reason, quality: int, round_numbe
     return Reputation(trainer, reputation.validator, until)
 
 
-def validate_step(reputation: Reputation, deviation: int | None) -> Reputation:
+def validate_step(reputation: Reputation, deviation: int | None, scored: int = 1, due: int = 1) -> Reputation:
     """Return the reputation after a validator's scores deviated from the medians by `deviation` (Q16).
 
-    None means that it committed and never revealed. The good part is (1/2 - d) / (1/2 + d) (BlockFLow).
+    None means that it committed and never revealed. The good part is (1/2 - d) / (1/2 + d) (BlockFLow). Of
+    `due` scored updates it gave a score to `scored`; the evidence is that share of a round's, so that leaving
+    scores out earns nothing.
     """
     if deviation is None:
         return _with_validator(reputation, 0, HARD)
     half = ONE // 2
     positive = max(0, (half - deviation) * ONE // (half + deviation))
-    return _with_validator(reputation, positive, ONE - positive)
+    return _with_validator(reputation, positive * scored // due, (ONE - positive) * scored // due)
 
 
 def absent_validator_step(reputation: Reputation) -> Reputation:
-    """Return the reputation of a committee member that took no part in scoring: it only decays."""
+    """Return the reputation of a committee member that scored nothing: it only decays."""
     return _with_validator(reputation, 0, 0)
 
 

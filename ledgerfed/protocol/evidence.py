@@ -15,7 +15,7 @@ from typing import Any
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.canonical import canonical_json, document_hash, fields, parse_canonical, rows
 from ledgerfed.protocol.federation import Federation
-from ledgerfed.protocol.hashing import from_hex, require_hash, require_range, to_hex
+from ledgerfed.protocol.hashing import EMPTY, from_hex, require_hash, require_range, to_hex
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.score import ScoreVector
 from ledgerfed.protocol.signature import SIGNATURE_BYTES
@@ -32,7 +32,7 @@ class SignedLeaf:
 
     def __post_init__(self) -> None:
         _require_index(self.index)
-        require_hash("a leaf", self.leaf)
+        _require_statement("a leaf", self.leaf)
         require_range("the deadline of a leaf", self.deadline, 0, (1 << 53) - 1)
         _require_signature(self.signature)
 
@@ -46,7 +46,7 @@ class ForcedLeaf:
 
     def __post_init__(self) -> None:
         _require_index(self.index)
-        require_hash("a forced leaf", self.leaf)
+        _require_statement("a forced leaf", self.leaf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class SignedScoreCommitment:
 
     def __post_init__(self) -> None:
         _require_index(self.index)
-        require_hash("a score commitment", self.commitment)
+        _require_statement("a score commitment", self.commitment)
         _require_signature(self.signature)
 
 
@@ -219,6 +219,11 @@ def _read_opening(round_number: int, record: dict[str, Any]) -> Opening:
 
 def _require_index(index: int) -> None:
     require_range("a registry index", index, 0, (1 << 20) - 1)
+
+
+def _require_statement(name: str, value: bytes) -> None:
+    if require_hash(name, value) == EMPTY:
+        raise InvalidValueError(f"{name} is EMPTY, which stands for absence; leave the index out instead")
 
 
 def _require_signature(signature: bytes) -> None:
