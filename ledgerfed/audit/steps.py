@@ -34,7 +34,7 @@ from ledgerfed.protocol import transcript
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import to_hex
-from ledgerfed.protocol.model import GlobalModel, decode_model, genesis_model
+from ledgerfed.protocol.model import GlobalModel, decode_model
 from ledgerfed.protocol.reputation import Reputation, reputation_tree
 
 
@@ -166,10 +166,7 @@ def registry(case: Case) -> str:
 def genesis(case: Case) -> str:
     """The genesis transcript covers all of this, the first model and the first reputations."""
     config, event = case.config, case.genesis
-    blank = genesis_model(
-        config.schema, config.width, config.prior, config.theta_scale, config.precision_scale
-    )
-    same("the genesis model", event.model, blank.hash())
+    same("the genesis model", event.model, config.genesis_model().hash())
     root = reputation_tree(case.reputations(), config.depth).root
     same("the reputation root of Genesis", event.reputations, root)
     t = transcript.genesis(

@@ -1,4 +1,4 @@
-"""A small federation, walked in integers with real keys: four nodes, one aborted round, one forced leaf, one copy."""
+"""A small federation, walked in integers with real keys: four nodes, an abort, a forced leaf, a copy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import pytest
 
@@ -32,7 +33,8 @@ from ledgerfed.protocol.evidence import ForcedLeaf, RoundEvidence, SignedLeaf, S
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.leaf import Opening
-from ledgerfed.protocol.model import GlobalModel, encode_model, genesis_model
+from ledgerfed.protocol.manifest import Outcome
+from ledgerfed.protocol.model import GlobalModel, encode_model
 from ledgerfed.protocol.payload import InformationUpdate, decode_update, encode_update, update_hash
 from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree
 from ledgerfed.protocol.score import NOT_HELD, ONE, ScoreVector
@@ -40,6 +42,8 @@ from ledgerfed.protocol.signature import address_of, sign_digest
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.typed_data import certificate_digest, leaf_digest, score_commitment_digest
 
+T = TypeVar("T")
+FEDERATION = Federation(31337, keccak(b"the contract")[-20:])
 WIDTH = 3
 SAMPLES = 60
 EXPONENT = 8
@@ -100,6 +104,11 @@ def make_update(random: Random, config: FederationConfig, base_model: bytes, fam
     return encode_update(update)
 
 
+def honest(value: T) -> T:
+    """The lie that is none."""
+    return value
+
+
 @dataclass
 class Chain:
     """What the contract would emit, one transaction a block, timestamps 12 s apart."""
@@ -108,14 +117,8 @@ class Chain:
     events: list[LedgerEvent] = field(default_factory=list)
 
     def place(self, log_index: int = 0) -> Place:
-        tag = str(self.block).encode()
-        return Place(
-            self.block,
-            keccak(b"block" + tag),
-            keccak(b"tx" + tag),
-            log_index,
-            1_700_000_000 + 12 * self.block,
-        )
+        tag, time = str(self.block).encode(), 1_700_000_000 + 12 * self.block
+        return Place(self.block, keccak(b"block" + tag), keccak(b"tx" + tag), log_index, time)
 
     def emit(self, kind: type[LedgerEvent], *values: object, at: int | None = None) -> None:
         """Mine the block `at` (the next one unless said) with one event."""
@@ -125,12 +128,12 @@ class Chain:
 
 @dataclass
 class Walk:
-    """A federation that walks rounds. `keys` are by registry index; all state is what the ledger would hold."""
+    """A federation that walks rounds. `keys` are by registry index, the rest is what the ledger holds."""
 
     config: FederationConfig
     keys: tuple[bytes, ...]
     random: Random
-    federation: Federation = Federation(31337, keccak(b"the contract")[-20:])
+    federation: Federation = FEDERATION
     chain: Chain = field(default_factory=Chain)
     blobs: dict[bytes, bytes] = field(default_factory=dict)
     certificates: list[Certificate] = field(default_factory=list)
@@ -140,6 +143,7 @@ class Walk:
     t: bytes = b""
     reputations: tuple[Reputation, ...] = ()
     model: GlobalModel | None = None
+    decides_by: FederationConfig | None = None
 
     @property
     def members(self) -> tuple[bytes, ...]:
@@ -152,9 +156,7 @@ class Walk:
     def begin(self) -> None:
         config, chain = self.config, self.chain
         self.reputations = (config.genesis_reputation,) * len(self.keys)
-        self.model = genesis_model(
-            config.schema, config.width, config.prior, config.theta_scale, config.precision_scale
-        )
+        self.model = config.genesis_model()
         model = self.put(encode_model(self.model))
         root = reputation_tree(self.reputations, config.depth).root
         registry = transcript.registry_hash(self.members)
@@ -243,10 +245,21 @@ class Walk:
         self.end = self.chain.block + self.config.windows.certify
         return evidence
 
-    def certify(self, evidence: RoundEvidence, payloads: dict[int, bytes], signers: Sequence[int]) -> None:
+    def certify(
+        self,
+        evidence: RoundEvidence,
+        payloads: dict[int, bytes],
+        signers: Sequence[int],
+        evidence_lie: Callable[[RoundEvidence], RoundEvidence] = honest,
+        outcome_lie: Callable[[Outcome], Outcome] = honest,
+    ) -> None:
+        """Decide and certify; the lies are what a colluding quorum makes of evidence and outcome."""
         past = past_updates(self.config, self.evidences, self.blobs, self.number)
         held = {self.put(payload): payload for payload in payloads.values()}
-        outcome = decide(RoundInput(self.config, self.model, self.reputations, evidence, held, past))
+        rules = self.decides_by or self.config
+        outcome = decide(RoundInput(rules, self.model, self.reputations, evidence, held, past))
+        evidence = evidence_lie(evidence)
+        outcome = outcome_lie(replace(outcome, evidence=evidence.hash()))
         self.put(evidence.to_bytes())
         facts = (
             self.put(outcome.manifest().to_bytes()),
@@ -292,16 +305,32 @@ class Walk:
         )
 
 
-def walk_three_rounds(seed: int = 1) -> Walk:
-    """Round 1 is certified; round 2 times out after a seal; in round 3 node 3 forces and node 2 copies node 1."""
+def begin(seed: int = 1, config: FederationConfig | None = None) -> Walk:
+    """Return a federation that has just been deployed."""
     keys = tuple(keccak(b"key" + bytes([seed, index])) for index in range(4))
-    walk = Walk(make_config(), keys, Random(seed))
+    walk = Walk(config or make_config(), keys, Random(seed))
     walk.begin()
+    return walk
+
+
+def walk_round(
+    walk: Walk,
+    signers: Sequence[int] = (0, 1, 3),
+    evidence_lie: Callable[[RoundEvidence], RoundEvidence] = honest,
+    outcome_lie: Callable[[Outcome], Outcome] = honest,
+) -> dict[int, bytes]:
+    """Walk one certified round of all nodes and return the payloads."""
     payloads = {index: walk.payload(index) for index in range(4)}
     openings = list(walk.commit(payloads).values())
     evidence = walk.score(walk.seal(openings), openings, silent=3)
-    walk.certify(evidence, payloads, (0, 1, 3))
-    shown = payloads[1]
+    walk.certify(evidence, payloads, signers, evidence_lie, outcome_lie)
+    return payloads
+
+
+def walk_three_rounds(seed: int = 1) -> Walk:
+    """Round 1 is certified; round 2 times out after a seal; in 3 node 3 forces and node 2 copies node 1."""
+    walk = begin(seed)
+    shown = walk_round(walk)[1]
 
     walk.seal(list(walk.commit({index: walk.payload(index) for index in range(3)}).values()))
     walk.abort(Phase.SEALED)
@@ -324,7 +353,17 @@ def history(walked: Walk) -> FederationHistory:
 
 
 @pytest.fixture(scope="session")
-def walk_federation() -> Callable[..., Walk]:
+def begun() -> Callable[..., Walk]:
+    return begin
+
+
+@pytest.fixture(scope="session")
+def walk_one() -> Callable[..., dict[int, bytes]]:
+    return walk_round
+
+
+@pytest.fixture(scope="session")
+def walk_three() -> Callable[..., Walk]:
     return walk_three_rounds
 
 
