@@ -190,7 +190,12 @@ def _check_manifest(path: Path, files: Mapping[str, bytes]) -> tuple[Federation,
             raise VerificationError(
                 f"{name} has the SHA-256 {to_hex(found)}, {MANIFEST} says {to_hex(digest)}"
             )
-    return federation, str(record["software"])
+    software = record["software"]
+    if not isinstance(software, str):
+        raise VerificationError(
+            f"{MANIFEST} of {path} does not hold: software must be a text, got {software!r}"
+        )
+    return federation, software
 
 
 _MANIFEST_KEYS = ("format", "protocol", "software", "chain_id", "contract", "files")

@@ -239,8 +239,8 @@ class Walk:
             reveals=tuple(reveal for reveal in reveals if reveal.index != silent),
         )
         late = self.end + self.config.windows.score // 2 + 1
+        root, anyone = score_root(self.config, evidence), next(m for m in self.members if m != self.relayer())
         self.t = scored_transcript(self.config, evidence)
-        root, anyone = score_root(self.config, evidence), self.members[self.number % 4]
         self.chain.emit(Scored, self.number, root, anyone, self.t, at=late)
         self.end = self.chain.block + self.config.windows.certify
         return evidence
