@@ -10,7 +10,7 @@ from ledgerfed.audit.rules import RoundTrace, Rules
 from ledgerfed.consensus.authenticate import authenticate, effective_leaves, score_root, seal_root
 from ledgerfed.consensus.decide import decide
 from ledgerfed.consensus.gates import PastUpdate, RoundInput
-from ledgerfed.consensus.history import held_openings
+from ledgerfed.consensus.history import held_indices, held_openings
 from ledgerfed.errors import RoundAbortedError, VerificationError
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.hashing import to_hex
@@ -62,6 +62,9 @@ def check_openings(config: FederationConfig, documents: RoundDocuments, blobs: M
     for opening in evidence.openings:
         found = opening.leaf(evidence.federation)
         same(f"the leaf of node {opening.index}", found, leaves.get(opening.index))
+    missing = (held_indices(config, evidence) & leaves.keys()) - {o.index for o in evidence.openings}
+    if missing:
+        raise VerificationError(f"opening {min(missing)} is left out, though more than f validators hold it")
     for opening in held_openings(config, evidence):
         blob(f"the payload of node {opening.index}", opening.update_hash, blobs)
     return len(evidence.openings)

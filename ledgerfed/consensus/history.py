@@ -50,11 +50,15 @@ def past_updates(
 
 def held_openings(config: FederationConfig, evidence: RoundEvidence) -> tuple[Opening, ...]:
     """Return the openings that at least f + 1 reveals hold, so that an honest validator has the payload."""
-    return tuple(
-        opening
-        for opening in evidence.openings
-        if sum(reveal.scores[opening.index] != NOT_HELD for reveal in evidence.reveals) > config.faults
-    )
+    held = held_indices(config, evidence)
+    return tuple(opening for opening in evidence.openings if opening.index in held)
+
+
+def held_indices(config: FederationConfig, evidence: RoundEvidence) -> frozenset[int]:
+    """Return the indices whose opening at least f + 1 reveals hold, whether the evidence opens them or not."""
+    positions = range(min((len(reveal.scores) for reveal in evidence.reveals), default=0))
+    holders = {k: sum(reveal.scores[k] != NOT_HELD for reveal in evidence.reveals) for k in positions}
+    return frozenset(index for index, count in holders.items() if count > config.faults)
 
 
 def _remembers(config: FederationConfig, now: int, then: int) -> bool:

@@ -1,0 +1,65 @@
+"""The report as one HTML page that needs nothing else: no script, no font, no network, everything escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from ledgerfed.audit.report import AuditReport, RoundSummary
+from ledgerfed.protocol.hashing import to_hex
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #1c2128; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; }
+td.hash, .found { font-family: ui-monospace, monospace; font-size: 12px; overflow-wrap: anywhere; }
+.PASS { color: #1a7f37; } .FAIL { color: #cf222e; } .SKIPPED { color: #6e7781; }
+.verdict { border-left: 4px solid currentColor; padding: .5rem 1rem; font-weight: 600; }
+"""
+
+
+def html_report(report: AuditReport) -> str:
+    """Return the page; opened from a file, it asks nobody for anything."""
+    verdict = "PASS" if report.passed else "FAIL"
+    digest = (
+        "" if report.digest is None else f"<p class=found>SHA-256 of the archive: {report.digest.hex()}</p>"
+    )
+    steps = (
+        f"<td>{step.number}</td><td>{escape(step.title)}</td>"
+        f'<td class="{step.status.value}">{step.status.value}</td><td class=found>{escape(step.found)}</td>'
+        for step in report.steps
+    )
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
+    return (
+        '<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>Audit of {_federation(report)}</title><style>{_STYLE}</style>"
+        f"<h1>Audit of {_federation(report)}</h1>"
+        f'<p class="verdict {verdict}">{escape(report.verdict)}</p>{digest}'
+        f"<h2>Steps</h2>{_table(('', 'step', 'result', 'found'), steps)}"
+        f"<h2>Rounds</h2>{_table(_ROUND_HEAD, map(_round, report.rounds))}"
+        f"<h2>What this does not prove</h2><ul>{notes}</ul></html>\n"
+    )
+
+
+_ROUND_HEAD = ("round", "end", "admitted", "not admitted", "model", "manifest", "transcript")
+
+
+def _federation(report: AuditReport) -> str:
+    found = report.federation
+    return "a broken bundle" if found is None else f"{to_hex(found.contract)} on chain {found.chain_id}"
+
+
+def _table(head: Iterable[str], rows: Iterable[str]) -> str:
+    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
+    return f"<table><tr>{cells}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def _round(summary: RoundSummary) -> str:
+    rejected = ", ".join(f"{node}: {reason}" for node, reason in summary.rejected)
+    manifest = "" if summary.manifest_hash is None else to_hex(summary.manifest_hash)
+    hashes = (to_hex(summary.model_hash), manifest, to_hex(summary.transcript))
+    texts = (str(summary.number), summary.phase, ", ".join(map(str, summary.admitted)), rejected)
+    return "".join(f"<td>{escape(text)}</td>" for text in texts) + "".join(
+        f"<td class=hash>{text}</td>" for text in hashes
+    )
