@@ -46,6 +46,10 @@ def put_many_by_call(count: uint256):
     extcall Self(self).put_many(0, count)
 
 @external
+def after(block_number: uint256):
+    assert block.number > block_number, "too early"
+
+@external
 @view
 def here() -> (uint256, uint256):
     return block.number, block.timestamp

@@ -199,6 +199,15 @@ def test_the_estimate_allows_for_the_gas_that_a_nested_call_may_not_take(web3: W
     assert receipt["gasUsed"] * 65 // 64 < gas < receipt["gasUsed"] * 110 // 100
 
 
+def test_an_estimate_runs_in_the_block_that_the_transaction_would_be_in(web3: Web3, contract: Any) -> None:
+    head = web3.eth.block_number
+    assert contract.functions.after(head).estimate_gas() > 21_000
+    with pytest.raises(ContractLogicError, match="too early"):
+        contract.functions.after(head + 1).estimate_gas()
+    with pytest.raises(ContractLogicError, match="too early"):
+        contract.functions.after(head).call()
+
+
 def test_answers_are_not_held_back(web3: Web3) -> None:
     web3.eth.get_block_number()
     started = time.perf_counter()
