@@ -9,7 +9,8 @@ from ledgerfed.audit.report import AuditReport, RoundSummary
 from ledgerfed.protocol.hashing import to_hex
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #1c2128; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2128; }
+body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; }
 td.hash, .found { font-family: ui-monospace, monospace; font-size: 12px; overflow-wrap: anywhere; }

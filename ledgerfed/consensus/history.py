@@ -55,7 +55,7 @@ def held_openings(config: FederationConfig, evidence: RoundEvidence) -> tuple[Op
 
 
 def held_indices(config: FederationConfig, evidence: RoundEvidence) -> frozenset[int]:
-    """Return the indices whose opening at least f + 1 reveals hold, whether the evidence opens them or not."""
+    """Return the indices whose opening at least f + 1 reveals hold, opened in the evidence or not."""
     positions = range(min((len(reveal.scores) for reveal in evidence.reveals), default=0))
     holders = {k: sum(reveal.scores[k] != NOT_HELD for reveal in evidence.reveals) for k in positions}
     return frozenset(index for index, count in holders.items() if count > config.faults)

@@ -320,6 +320,7 @@ def with_better_score(evidence):
         (with_first("reveals", salt=keccak(b"another salt")), 7),
         (lambda evidence: replace(evidence, reveals=evidence.reveals[:2]), 7),
         (with_first("openings", n_samples=61), 8),
+        (lambda evidence: replace(evidence, openings=evidence.openings[1:]), 8),
         (with_first("openings", salt=keccak(b"another salt")), 8),
         (with_first("leaves", signature=bytes(64) + b"\x1b"), 9),
         (with_first("leaves", deadline=20), 9),
