@@ -116,7 +116,8 @@ def _chain_log() -> None:
         *_federation("checkpoints"),
         *_integers("number"),
         *_hashes("checkpoints", "hash"),
-        *_integers("finalized"),
+        *_integers("finalized", "head"),
+        sa.Column("trouble", sa.Text),
         _key("checkpoints", "federation"),
     )
 
