@@ -76,6 +76,12 @@ def read_round_by_transcript(
     return _one_round(connection, query.order_by(rounds.c.number).limit(1))
 
 
+def read_round_by_model(connection: Connection, federation: int, model: bytes) -> RoundRecord | None:
+    """Return the first round that left this model, or None."""
+    query = _rounds(federation).where(rounds.c.model == model)
+    return _one_round(connection, query.order_by(rounds.c.number).limit(1))
+
+
 def read_rounds(
     connection: Connection, federation: int, *, after: int | None, limit: int, phase: int | None = None
 ) -> list[RoundRecord]:

@@ -1,0 +1,387 @@
+"""What the API answers with. Hashes and addresses are lower-case 0x hex, blocks are numbers, Q16: 65536 is 1.
+
+Numbers beyond 2^53 (the 64-bit values of a model) are decimal strings, because JSON readers lose digits.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$", examples=["0x" + "5e" * 32])]
+Address = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$", examples=["0x" + "5f" * 20])]
+Signature = Annotated[str, Field(pattern="^0x[0-9a-f]{130}$", examples=["0x" + "a1" * 64 + "1b"])]
+Q16 = Annotated[int, Field(description="65536 is 1", examples=[49152])]
+Decimal = Annotated[str, Field(pattern="^-?[0-9]+$", description="An integer", examples=["-1099511627776"])]
+Sentinel = Literal["NOT_HELD", "GATED"]
+Phase = Literal["GENESIS", "OPEN", "SEALED", "SCORED", "CERTIFIED", "ABORTED", "DISPUTED"]
+
+
+class Schema(BaseModel):
+    """Values that do not change and hold nothing unnamed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Meta(Schema):
+    """How firm an answer is: the block that it stands at, and whether that block is final."""
+
+    finalized: bool = Field(description="No fork that the index follows can change this answer any more")
+    block_number: int = Field(
+        description="The block that the answer stands at; -1 before the first", examples=[42]
+    )
+    block_hash: Hash | None
+    syncing: bool = Field(
+        description="The chain has blocks, or rounds have documents, that are not indexed yet"
+    )
+
+
+class Page(Schema):
+    """One page of a list. `next` is the path of the page after it, null on the last."""
+
+    next_cursor: str | None = Field(examples=[None])
+    next: str | None = Field(examples=[None])
+    meta: Meta
+
+
+class Windows(Schema):
+    """Lengths of the windows of a round, in blocks."""
+
+    commit: int
+    force: int
+    score: int
+    certify: int
+    challenge: int
+
+
+class Genesis(Schema):
+    """What a federation started from, and the terms that never change."""
+
+    config_hash: Hash
+    registry_hash: Hash
+    model: Hash
+    reputation_root: Hash
+    transcript: Hash
+    committee: int = Field(description="How many nodes validate: the first ones of the registry")
+    quorum: int = Field(description="How many validators must sign an outcome")
+    depth: int = Field(description="Depth of the Merkle trees")
+    min_updates: int = Field(description="Fewest leaves that a round may be sealed with")
+    windows: Windows
+    block: int
+
+
+class Federation(Schema):
+    """One contract on one chain."""
+
+    id: Address = Field(description="The contract's address, which names the federation in every path")
+    chain_id: int = Field(examples=[31337])
+    contract: Address
+    first_block: int = Field(description="The block that the contract was deployed in")
+    name: str | None = Field(description="From the configuration; null until that document is here")
+    genesis: Genesis | None = Field(description="Null until the Genesis event was indexed")
+    nodes: int
+    round: int | None = Field(description="The current round")
+    transcript: Hash | None = Field(description="The transcript at the indexed head")
+
+
+class FederationAnswer(Schema):
+    federation: Federation
+    meta: Meta
+
+
+class FederationList(Schema):
+    items: list[Federation]
+
+
+class Blocks(Schema):
+    """When a round reached its phases; null where it has not."""
+
+    opened: int
+    sealed: int | None
+    scored: int | None
+    ended: int | None
+
+
+class Deadlines(Schema):
+    """What may happen next, by block number; null where the phase does not have it."""
+
+    seal_from: int | None = Field(description="First block in which the relayer may seal")
+    seal_by_anyone_from: int | None = Field(description="First block in which any committee member may")
+    seal_until: int | None
+    force_until: int | None
+    scores_from: int | None
+    scores_by_anyone_from: int | None
+    scores_until: int | None
+    certify_until: int | None
+    abort_from: int | None = Field(description="First block in which anyone may give the round up")
+
+
+class RoundSummary(Schema):
+    """A round as the chain tells it."""
+
+    number: int = Field(examples=[3])
+    phase: Phase
+    base_model: Hash = Field(description="The model that the round started from")
+    model: Hash | None = Field(description="The model that it left")
+    leaf_root: Hash | None
+    leaves: int | None = Field(description="Leaves under the root")
+    forced: int = Field(description="Leaves that nodes put in themselves, after the seal")
+    score_root: Hash | None
+    manifest: Hash | None
+    evidence: Hash | None = Field(description="Null until the manifest is here")
+    reputation_root: Hash | None
+    opened_at: Hash = Field(description="The transcript as the round opened")
+    transcript: Hash = Field(description="The transcript after the round's last event")
+    aborted_in: Phase | None
+    blocks: Blocks
+    deadlines: Deadlines
+    documents: bool = Field(description="Manifest and evidence are here, so verdicts are known")
+    finalized: bool = Field(description="The block that ended the round is final")
+
+
+class RoundList(Page):
+    """Rounds, newest first. `first_round`, `last_round` and `count` let a reader see that none is hidden."""
+
+    items: list[RoundSummary]
+    first_round: int
+    last_round: int
+    count: int
+    transcript: Hash | None = Field(description="The transcript at the indexed head")
+
+
+class Rejection(Schema):
+    node: int
+    reason: str = Field(examples=["V7:outlier"])
+
+
+class Round(RoundSummary):
+    """A round with what it decided; the last two are null until its documents are here."""
+
+    admitted: list[int] | None = Field(description="Indices of the nodes whose update was admitted")
+    rejected: list[Rejection] | None
+
+
+class RoundAnswer(Schema):
+    round: Round
+    meta: Meta
+
+
+class Opening(Schema):
+    """The preimage of a leaf."""
+
+    base_model: Hash
+    update_hash: Hash = Field(description="keccak-256 of the payload; the payload itself is not served")
+    n_samples: int
+    schema_hash: Hash = Field(description="Hash of the basis document")
+    salt: Hash
+
+
+class Update(Schema):
+    """One node in one round: what it committed to, what came of it, and why."""
+
+    node: int
+    leaf: Hash | None = Field(description="Null when the node committed to nothing")
+    forced: bool
+    deadline: int | None = Field(description="Block after which the signed leaf was void")
+    signature: Signature | None
+    opening: Opening | None = Field(description="Null when the opening never came")
+    admitted: bool
+    reason: str = Field(examples=["admitted"])
+    score: Q16 | None = Field(description="Lower median of the validators' scores, Q16")
+    weight: Q16 = Field(description="Factor on the node's information, Q16")
+    measures: dict[str, int] = Field(
+        description="The integers that the gates looked at", examples=[{"distance": 1734}]
+    )
+
+
+class UpdateList(Page):
+    round: int
+    items: list[Update]
+
+
+class UpdateAnswer(Schema):
+    round: int
+    update: Update
+    meta: Meta
+
+
+class ScoreVector(Schema):
+    """A validator's commitment and, when it was revealed, its scores by registry position."""
+
+    validator: int
+    commitment: Hash
+    signature: Signature
+    salt: Hash | None
+    scores: list[int | Sentinel] | None = Field(
+        description="Q16; NOT_HELD: the opening never reached this validator; GATED: refused unscored",
+        examples=[[1042, "GATED", "NOT_HELD", 998]],
+    )
+
+
+class ScoreList(Schema):
+    round: int
+    score_root: Hash | None
+    items: list[ScoreVector]
+    meta: Meta
+
+
+class Signed(Schema):
+    validator: int
+    address: Address
+    signature: Signature
+
+
+class Certificate(Schema):
+    """The signatures under the outcome of a round, over the EIP-712 Certificate of (round, transcript)."""
+
+    round: int
+    transcript: Hash
+    manifest: Hash
+    model: Hash
+    reputation_root: Hash
+    digest: Hash = Field(description="The EIP-712 digest that was signed")
+    quorum: int
+    signatures: list[Signed]
+    meta: Meta
+
+
+class Model(Schema):
+    """Coefficients on the shared basis: component i is theta[i] * 2^-theta_scale."""
+
+    hash: Hash
+    schema_hash: Hash
+    contributors: int
+    width: int
+    theta: list[Decimal]
+    theta_scale: int
+    precision: list[Decimal] = Field(description="Upper triangle of the precision matrix by rows")
+    precision_scale: int
+
+
+class ModelAnswer(Schema):
+    model: Model
+    meta: Meta
+
+
+class ModelSummary(Schema):
+    """A model and the round that left it; round 0 is genesis."""
+
+    hash: Hash
+    round: int
+    base_model: Hash | None
+
+
+class ModelList(Page):
+    items: list[ModelSummary]
+
+
+class Reputation(Schema):
+    """The certified integers of a node after a round, and the values they stand for."""
+
+    round: int
+    a: int
+    b: int
+    va: int
+    vb: int
+    quarantined_until: int
+    trainer: Q16 = Field(description="Reputation as a trainer, Q16")
+    validator: Q16 = Field(description="Reputation as a validator, Q16")
+
+
+class ReputationList(Page):
+    node: int
+    items: list[Reputation]
+
+
+class Node(Schema):
+    """A registered participant."""
+
+    index: int
+    address: Address
+    epoch: int = Field(description="The epoch that it joined in")
+    committee: bool = Field(description="Whether it validates")
+    reputation: Reputation | None
+
+
+class NodeList(Page):
+    items: list[Node]
+
+
+class NodeAnswer(Schema):
+    node: Node
+    meta: Meta
+
+
+class LeafProof(Schema):
+    """A path in the positional Merkle tree of sealed leaves; an EMPTY leaf makes it a proof of exclusion."""
+
+    kind: Literal["inclusion", "exclusion"]
+    round: int
+    node: int
+    leaf: Hash
+    depth: int
+    siblings: list[Hash] = Field(description="Lowest level first")
+    root: Hash = Field(description="As sealed on chain")
+    transcript: Hash
+    verify_with: str
+    meta: Meta
+
+
+class ReputationProof(Schema):
+    """The reputation of a node under the certified root; the leaf is the hash of the values."""
+
+    kind: Literal["reputation"]
+    round: int
+    node: int
+    reputation: Reputation
+    leaf: Hash
+    depth: int
+    siblings: list[Hash] = Field(description="Lowest level first")
+    root: Hash = Field(description="As certified on chain")
+    transcript: Hash
+    verify_with: str
+    meta: Meta
+
+
+class TrailEntry(Schema):
+    """One event of the contract. Not `canonical`: a fork took it back; it is kept as evidence."""
+
+    block_number: int
+    block_hash: Hash
+    timestamp: int = Field(description="Unix time of the block, seconds", examples=[1795430000])
+    time: str = Field(description="The same in ISO 8601, UTC", examples=["2026-11-23T10:33:20Z"])
+    transaction: Hash
+    log_index: int
+    kind: str = Field(examples=["Sealed"])
+    round: int
+    arguments: dict[str, int | str | list[int] | list[str]]
+    canonical: bool
+
+
+class Trail(Page):
+    """Events, oldest first."""
+
+    items: list[TrailEntry]
+
+
+class Check(Schema):
+    name: str = Field(examples=["database"])
+    ok: bool
+    detail: str = Field(examples=["reachable"])
+
+
+class Health(Schema):
+    """Whether the server lives, is ready to be asked, and has caught up."""
+
+    status: Literal["ok", "ready", "syncing", "failing"]
+    checks: list[Check]
+
+
+class ProblemKind(Schema):
+    """What a problem code means and what to do about it."""
+
+    code: str = Field(examples=["not-found"])
+    status: int = Field(examples=[404])
+    title: str
+    remedy: str
