@@ -242,8 +242,8 @@ class LedgerGateway:
         return self._outbox
 
     def _logs(self, block_filter: dict[str, str]) -> list[dict[str, Any]]:
-        logs = self._rpc.call("eth_getLogs", block_filter | {"address": to_hex(self.federation.contract)})
-        return [log for log in logs if not log.get("removed")]
+        block_filter = block_filter | {"address": to_hex(self.federation.contract)}
+        return list(self._rpc.call("eth_getLogs", block_filter))
 
     def _events(self, logs: list[dict[str, Any]]) -> tuple[LedgerEvent, ...]:
         hashes = sorted({log["blockHash"] for log in logs})

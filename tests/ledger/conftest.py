@@ -184,14 +184,17 @@ def scene(devnet: DevnetServer, new_federation, tmp_path: Path) -> Iterator[Scen
 class FaultyProxy:
     """Stands before a chain and loses answers or is busy, as told; everything else passes unchanged.
 
-    `lose` names methods whose answer is lost once, after the chain has acted; `busy` counts requests that are
-    answered with HTTP 503; `seen` lists the methods that arrived.
+    `lose` names methods whose answer is lost once, after the chain has acted; `complain` names methods that
+    the chain acts on and that are answered with this error message nevertheless; `busy` counts requests that
+    are answered with HTTP 503; `seen` lists the methods that arrived, `parameters` those of each last call.
     """
 
     def __init__(self, target: str) -> None:
         self.lose: list[str] = []
         self.busy = 0
+        self.complain: dict[str, str] = {}
         self.seen: list[str] = []
+        self.parameters: dict[str, list[object]] = {}
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -202,6 +205,8 @@ class FaultyProxy:
                 request = json.loads(body)
                 method = request["method"] if isinstance(request, dict) else "batch"
                 proxy.seen.append(method)
+                if method != "batch":
+                    proxy.parameters[method] = request["params"]
                 if proxy.busy > 0:
                     proxy.busy -= 1
                     return self.reply(503, b"busy")
@@ -210,6 +215,10 @@ class FaultyProxy:
                     proxy.lose.remove(method)
                     self.close_connection = True
                     return self.connection.shutdown(socket.SHUT_RDWR)
+                if method in proxy.complain:
+                    error = {"code": -32000, "message": proxy.complain[method]}
+                    content = json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error})
+                    return self.reply(200, content.encode())
                 return self.reply(answer.status_code, answer.content)
 
             def reply(self, status: int, content: bytes) -> None:

@@ -1,8 +1,20 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 
 from ledgerfed.errors import ConfigurationError, NotFoundError, TransactionRevertedError, WaitTimeoutError
 from ledgerfed.ledger import LedgerGateway, LedgerState, TransactionKind, demo_key
-from ledgerfed.ledger.events import Aborted, Certified, Forced, Genesis, MemberRegistered, Scored, Sealed
+from ledgerfed.ledger.events import (
+    Aborted,
+    Certified,
+    Forced,
+    Genesis,
+    MemberRegistered,
+    Scored,
+    Sealed,
+    decode_events,
+)
 from ledgerfed.protocol import transcript as reference
 from ledgerfed.protocol.configuration import Windows
 from ledgerfed.protocol.hashing import keccak
@@ -99,8 +111,24 @@ def test_events_are_read_in_ranges_and_empty_ranges_are_empty(scene, monkeypatch
     start = scene.deployment.transaction.block_number
     events = gateway.read_events(start, gateway.block_number())
     assert [type(event) for event in events[4:]] == [Genesis, Sealed, Scored]
+    sealed, scored = events[-2:]
+    assert gateway.read_events(sealed.at.block_number, scored.at.block_number - 1) == (sealed,)
+    assert gateway.read_events(sealed.at.block_number, sealed.at.block_number) == (sealed,)
     assert gateway.read_events(0, start - 1) == ()
     assert gateway.read_events(5, 4) == ()
+
+
+def test_events_come_in_chain_order_whatever_the_order_of_the_logs(scene):
+    gateway = scene.gateway()
+    scene.seal(gateway)
+    start, contract = scene.deployment.transaction.block_number, scene.deployment.federation.contract
+    block_filter = {"fromBlock": hex(start), "toBlock": "latest", "address": "0x" + contract.hex()}
+    logs = scene.rpc("eth_getLogs", block_filter)
+    in_order = gateway.read_events(start, gateway.block_number())
+    timestamps = {event.at.block_hash: event.at.timestamp for event in in_order}
+    assert decode_events(reversed(logs), timestamps) == in_order
+    with pytest.raises(ConfigurationError, match="is no event of RoundLedger"):
+        decode_events([logs[0] | {"topics": ["0x" + "11" * 32]}], timestamps)
 
 
 def test_an_unknown_block_is_not_found(scene):
@@ -149,13 +177,17 @@ def test_waiting_without_mining_ends_with_a_timeout(scene):
 
 
 def test_nodes_that_wait_together_do_not_mine_twice(scene):
-    from concurrent.futures import ThreadPoolExecutor
-
     gateways = [scene.gateway() for _ in range(6)]
-    target = gateways[0].block_number() + 5
-    with ThreadPoolExecutor(6) as pool:
-        heads = list(pool.map(lambda gateway: gateway.wait_for_block(target), gateways))
-    assert heads == [target] * 6
+    together = Barrier(6)
+    for _ in range(3):
+        target = gateways[0].block_number() + 5
+
+        def wait(gateway, target=target):
+            together.wait()
+            return gateway.wait_for_block(target)
+
+        with ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(wait, gateways)) == [target] * 6
 
 
 def test_a_gateway_without_a_store_reads_and_refuses_to_send(scene):

@@ -111,6 +111,22 @@ def test_a_lost_answer_is_asked_for_again_and_nothing_is_sent_twice(scene, proxy
     assert event.at.tx_hash == mined.hash
 
 
+def test_a_chain_that_complains_and_takes_the_transaction_nevertheless_is_understood(scene, proxy):
+    gateway, relayer = ready_to_seal(scene)
+    proxy.complain = {"eth_sendRawTransaction": "nonce too low"}  # what nodes say of what is mined already
+    mined = scene.gateway(url=proxy.url).seal(relayer, 1, ROOT, 3)
+    (event,) = events(scene, gateway, Sealed)
+    assert event.at.tx_hash == mined.hash
+
+
+def test_gas_is_estimated_for_the_next_block_and_given_with_a_margin(scene, proxy):
+    _, relayer = ready_to_seal(scene)
+    mined = scene.gateway(url=proxy.url).seal(relayer, 1, ROOT, 3)
+    assert proxy.parameters["eth_estimateGas"][1] == "pending"
+    limit = int(scene.rpc("eth_getTransactionByHash", "0x" + mined.hash.hex())["gas"], 16)
+    assert limit >= mined.gas_used * 5 // 4
+
+
 def test_a_chain_that_vanishes_after_signing_is_met_again_by_the_next_send(scene, proxy):
     gateway, relayer = ready_to_seal(scene)
     through_proxy = scene.gateway(url=proxy.url)
