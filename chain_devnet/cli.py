@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import time
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             port=options.port,
             chain_id=options.chain_id,
             block_time=options.block_time,
+            as_json=options.json,
         )
     except LedgerFedError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
@@ -40,8 +42,12 @@ def run(
     port: int = DEFAULT_PORT,
     chain_id: int = CHAIN_ID,
     block_time: float | None = None,
+    *,
+    as_json: bool = False,
 ) -> int:
     """Serve a chain on wall-clock time until SIGINT or SIGTERM (`DevnetServer` has the parameters).
+
+    It prints where it serves and whom it funds, as text or as one line of JSON.
 
     Raises:
         LedgerFedError: the port, the directory or a parameter cannot be used; nothing was started.
@@ -53,15 +59,26 @@ def run(
         directory, host, port, chain_id=chain_id, block_time=block_time, clock=lambda: int(time.time())
     )
     with server:
-        where = "memory only" if directory is None else str(directory)
-        head = server.chain.head.header.number
-        print(f"devnet {server.url} (chain id {chain_id}, block {head}, kept in {where})")  # noqa: T201
-        print("Funded accounts; these keys are public, never use them for anything of value:")  # noqa: T201
-        for account in server.accounts:
-            print(f"  {account.checksum_address}  0x{account.key.hex()}")  # noqa: T201
+        lines = [_document(server, chain_id)] if as_json else _lines(server, chain_id, directory)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
         sys.stdout.flush()
         ended.wait()
     return 0
+
+
+def _lines(server: DevnetServer, chain_id: int, directory: Path | None) -> list[str]:
+    where = "memory only" if directory is None else str(directory)
+    head = server.chain.head.header.number
+    return [
+        f"devnet {server.url} (chain id {chain_id}, block {head}, kept in {where})",
+        "Funded accounts; these keys are public, never use them for anything of value:",
+        *(f"  {account.checksum_address}  0x{account.key.hex()}" for account in server.accounts),
+    ]
+
+
+def _document(server: DevnetServer, chain_id: int) -> str:
+    accounts = [{"address": a.checksum_address, "key": f"0x{a.key.hex()}"} for a in server.accounts]
+    return json.dumps({"url": server.url, "chain_id": chain_id, "accounts": accounts})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,4 +95,5 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="mine at intervals, not per transaction",
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser

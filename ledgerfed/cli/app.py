@@ -34,6 +34,7 @@ app.add_typer(audit_app, name="audit")
 Workspace = Annotated[Path, typer.Option("--dir", help="Workspace directory.", file_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 DEFAULT_WORKSPACE = Path("ledgerfed-demo")
+DEFAULT_DEVNET = Path(".ledgerfed/devnet")
 
 
 @app.command()
@@ -59,22 +60,24 @@ def demo(
 @app.command()
 def devnet(
     directory: Annotated[
-        Path | None, typer.Option("--dir", help="Where the chain lives.", file_okay=False)
-    ] = None,
+        Path, typer.Option("--dir", help="Where the chain lives.", file_okay=False)
+    ] = DEFAULT_DEVNET,
     in_memory: Annotated[bool, typer.Option("--in-memory", help="Keep nothing.")] = False,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8545,
     block_time: Annotated[
         float | None, typer.Option(help="Seconds between blocks; default: a block per transaction.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run the development chain until interrupted.
 
     Example: ledgerfed devnet --dir chain --port 8545
     """
-    from ledgerfed.cli.devnet import run_devnet
+    from chain_devnet.cli import run as run_devnet
 
-    raise typer.Exit(run_devnet(directory, host, port, block_time, in_memory=in_memory))
+    place = None if in_memory else directory
+    raise typer.Exit(run_devnet(place, host, port, block_time=block_time, as_json=as_json))
 
 
 @app.command()
@@ -83,6 +86,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8080,
     rpc: Annotated[str | None, typer.Option(help="Follow this chain while serving.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Serve the workspace's index over HTTP, read only.
 
@@ -90,7 +94,7 @@ def serve(
     """
     from ledgerfed.cli.serve import run_serve
 
-    raise typer.Exit(run_serve(directory, host, port, rpc))
+    raise typer.Exit(run_serve(directory, host, port, rpc, as_json=as_json))
 
 
 @audit_app.command("export")

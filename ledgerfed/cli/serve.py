@@ -1,0 +1,75 @@
+"""`ledgerfed serve`: the workspace's index over HTTP."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ledgerfed.cli.output import emit
+from ledgerfed.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ledgerfed.evaluation.federation import FederationRecord
+
+FOLLOW_SECONDS = 1.0
+
+
+def run_serve(directory: Path, host: str, port: int, rpc: str | None, *, as_json: bool) -> int:
+    """Serve until interrupted; with `rpc`, keep the index in step with the chain meanwhile."""
+    import uvicorn
+    from ledgerfed_api import Settings, create_app
+
+    from ledgerfed.cli.workspace import record_of
+
+    record = record_of(directory)
+    listener = _listen(host, port)
+    with ExitStack() as stack:
+        stack.callback(listener.close)
+        if rpc is not None:
+            _keep_in_step(stack, directory, record, rpc)
+        app = create_app(Settings(workspace=directory))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        address = f"http://{host}:{listener.getsockname()[1]}"
+        contract = "0x" + record.federation.contract.hex()
+        emit(
+            {"url": address, "contract": contract},
+            as_json=as_json,
+            lines=[f"serving the federation {contract} on {address}/v1/federations"],
+        )
+        server.run(sockets=[listener])
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket; raises ConfigurationError when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # uvicorn turns Nagle's delay off only where the protocol is named
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {host}:{port} ({error}); give another --port") from error
+    return listener
+
+
+def _keep_in_step(stack: ExitStack, directory: Path, record: FederationRecord, rpc: str) -> None:
+    """Follow the chain in a thread until the stack unwinds; what is wrong with the chain is raised here."""
+    from ledgerfed.cli.workspace import connect
+    from ledgerfed.ledger.rpc import JsonRpc
+    from ledgerfed.observer import follow, observe
+    from ledgerfed.observer.ledger_source import LedgerSource
+    from ledgerfed.store import open_store
+
+    source = LedgerSource(connect(rpc, record), JsonRpc(rpc))
+    store = stack.enter_context(open_store(directory))
+    observer = observe(store, source, record.federation, record.deployed_in, confirmations=1)
+    stop = threading.Event()
+    follower = threading.Thread(target=follow, args=(observer, stop, FOLLOW_SECONDS), daemon=True)
+    follower.start()
+    stack.callback(follower.join, 10)
+    stack.callback(stop.set)
