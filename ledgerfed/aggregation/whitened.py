@@ -3,7 +3,10 @@
 Rules:
 - the start is the medoid: of all single solutions, the one with the smallest lower-median distance to the
   updates, so fewer than half of them cannot drag it away (Rousseeuw 1984, least median of squares);
-- then a fixed number of Huber steps (Huber 1964): weight sqrt(4 m / D) beyond four times the median distance;
+- then a fixed number of reweighted steps: weight (4 m / D)^2 beyond four times the median distance m, where m
+  below 1.0 counts as 1.0, which is what the truth itself has. So the pull of an update falls as it moves away
+  (redescending: Hampel 1974, Yohai 1987); under a constant pull (Huber 1964) two of eight that agree on
+  another truth dragged the centre to where they were no outliers;
 - claimed information enters capped, because precision is self-reported;
 - ties go to the first in the order given: the caller orders by keccak(seed, node), never by position.
 """
@@ -12,19 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isqrt
 
 from ledgerfed.aggregation.information import ExactInformation, distance, pool, solve
 from ledgerfed.protocol.fixedpoint import FixedVector
 from ledgerfed.protocol.score import ONE, lower_median
 
-HUBER_STEPS = 8
-HUBER_KNEE = 4
+STEPS = 8
+KNEE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class RobustCentre:
-    """`theta`, and per update (in the order given) its Q16 distance per coefficient and Q16 Huber weight."""
+    """`theta`, and per update (in the order given) its Q16 distance per coefficient and its Q16 weight."""
 
     theta: FixedVector
     distances: tuple[int, ...]
@@ -43,12 +45,12 @@ def robust_centre(
         theta_scale: binary scale of the coefficients.
     """
     theta = _medoid(updates, caps, prior, theta_scale)
-    for _ in range(HUBER_STEPS):
-        weights = _huber_weights(updates, theta)
+    for _ in range(STEPS):
+        weights = _damping(updates, theta)
         factors = [cap * weight >> 16 for cap, weight in zip(caps, weights, strict=True)]
         theta = solve(pool(zip(updates, factors, strict=True), prior, updates[0].width), theta_scale)
     distances = tuple(distance(update, theta) for update in updates)
-    return RobustCentre(theta, distances, _huber_weights(updates, theta))
+    return RobustCentre(theta, distances, _damping(updates, theta))
 
 
 def _medoid(
@@ -62,7 +64,7 @@ def _medoid(
     return min(candidates, key=lambda theta: lower_median([distance(update, theta) for update in updates]))
 
 
-def _huber_weights(updates: Sequence[ExactInformation], theta: FixedVector) -> tuple[int, ...]:
+def _damping(updates: Sequence[ExactInformation], theta: FixedVector) -> tuple[int, ...]:
     distances = [distance(update, theta) for update in updates]
-    knee = HUBER_KNEE * max(1, lower_median(distances))
-    return tuple(ONE if d <= knee else isqrt((knee << 32) // d) for d in distances)
+    knee = KNEE * max(ONE, lower_median(distances))
+    return tuple(ONE if d <= knee else (knee << 16) ** 2 // (d * d) >> 16 for d in distances)

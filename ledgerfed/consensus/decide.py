@@ -7,7 +7,8 @@ Rules:
   `outlier_factor` times the lower median of the distances (a median below 1.0 counts as 1.0);
 - V8 of at least 2f + 1 scores the lower median reaches `score_floor`; the node's own reveal counts towards
   the number but is not heard, so that f silent validators of 3f + 1 leave no member unscored;
-- weight = cap on claimed information * cap on claimed samples * influence of reputation * Huber weight, Q16;
+- weight = cap on claimed information * cap on claimed samples * influence of reputation * damping with the
+  distance from the centre, Q16;
 - fewer than `min_updates` updates with weight abort the round: never silently a plain mean;
 - the new model is the exact weighted pool of the admitted information; an aborted round changes nothing.
 """
@@ -67,11 +68,11 @@ def decide(given: RoundInput) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """Where a survivor stands: Q16 cap on its information, distance from the centre, Huber weight, limit."""
+    """Where a survivor stands: cap on its information, distance from the centre, damping, limit; all Q16."""
 
     cap: int
     distance: int
-    huber: int
+    damping: int
     limit: int
 
 
@@ -106,7 +107,7 @@ def _centre(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int, _
     median = max(ONE, lower_median(centre.distances))
     limit = median * given.config.gates.outlier_factor >> 16
     rows = zip(ordered, caps, centre.distances, centre.weights, strict=True)
-    return {c.index: _Standing(cap, distance, huber, limit) for c, cap, distance, huber in rows}
+    return {c.index: _Standing(cap, distance, damping, limit) for c, cap, distance, damping in rows}
 
 
 def _caps(
@@ -141,7 +142,7 @@ def _judge(given: RoundInput, candidate: Candidate, standings: Mapping[int, _Sta
     if verdict.score < given.config.gates.score_floor:
         return replace(verdict, reason=Reason.LOW_SCORE)
     influence = rule.influence(given.reputations[candidate.index])
-    return replace(verdict, weight=(standing.cap * standing.huber >> 16) * influence >> 16)
+    return replace(verdict, weight=(standing.cap * standing.damping >> 16) * influence >> 16)
 
 
 def _median_score(given: RoundInput, index: int) -> int | None:

@@ -1,4 +1,4 @@
-"""Evidence is what the ledger committed to, and one changed statement is named (threats N1, N7, N9, R2, R5, V1)."""
+"""Evidence is what the ledger committed to; a changed statement is named (threats N1, N7-N9, R2, R5, V1)."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_forced_leaf_left_out_added_changed_or_reordered_voids_the_score_commi
     a, b = evidence.forced
     lies = [(a,), (b, a), (a, b, ForcedLeaf(4, OTHER)), (replace(a, leaf=OTHER), b), ()]
     for lie in lies:
-        with pytest.raises(VerificationError, match="round 5: (score commitment 0|opening)"):
+        with pytest.raises(VerificationError, match=r"round 5: (score commitment 0|opening)"):
             authenticate(forced.config, forced.members, replace(evidence, forced=lie), SEALED_IN)
 
 

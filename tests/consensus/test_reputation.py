@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,7 +97,7 @@ def test_absence_only_decays_towards_the_newcomer():
     for number in range(400):
         node = rule.train_step(node, Reason.ABSENT, GOOD, number + 1)
         values.append(node.trainer.value)
-    assert all(later <= earlier for earlier, later in zip(values[:80], values[1:80], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(values[:80]))
     assert values[-1] == pytest.approx(ONE // 4, abs=10)
 
 
