@@ -1,4 +1,4 @@
-"""Writes openapi.json anew: `python -m ledgerfed_api.describe`."""
+"""Writes openapi.json anew, with the examples in examples.json: `python -m ledgerfed_api.describe`."""
 
 from __future__ import annotations
 

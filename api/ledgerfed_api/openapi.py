@@ -22,7 +22,6 @@ TAGS = [
 ]
 _EVERYWHERE = {"500": "The server failed", "503": "The store cannot be read"}
 _PROBLEMS = {"404": "There is no such resource", "422": "The request is malformed"}
-_FILE = "openapi.json"
 
 
 def describe(app: FastAPI) -> None:
@@ -36,14 +35,13 @@ def describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI documents
 
 
-def committed() -> str:
-    """Return the description that is shipped with the package."""
-    return files("ledgerfed_api").joinpath(_FILE).read_text(encoding="utf-8")
-
-
 def rendered(app: FastAPI) -> str:
     """Return the description as it is committed."""
     return json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _shipped(name: str) -> str:
+    return files("ledgerfed_api").joinpath(name).read_text(encoding="utf-8")
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
@@ -60,9 +58,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas |= problem.pop("$defs") | {"Problem": problem}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    examples = json.loads(_shipped("examples.json"))
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _describe_problems(operation["responses"], listed=path.startswith("/v1/federations"))
+            content = operation["responses"]["200"].get("content", {}).get("application/json")
+            if content is not None and operation["operationId"] in examples:
+                content["example"] = examples[operation["operationId"]]
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document
 
