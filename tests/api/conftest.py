@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,16 +45,27 @@ def fill(chain: SimulatedFederation) -> None:
     chain.seal()
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulatedFederation]:
+    """A workspace that has walked the rounds but not indexed them; copied by whoever serves it."""
+    workspace = tmp_path_factory.mktemp("filled")
+    with open_store(workspace) as store:
+        chain = SimulatedFederation(store.blobs)
+    fill(chain)
+    return workspace, chain
+
+
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+def serve(tmp_path: Path, filled: tuple[Path, SimulatedFederation]) -> Iterator[Callable[..., Served]]:
     opened: list[Served] = []
 
-    def start(confirmations: int = 0, filled: bool = True, **settings: object) -> Served:
+    def start(confirmations: int = 0, empty: bool = False, **settings: object) -> Served:
         workspace = tmp_path / f"workspace{len(opened)}"
+        if not empty:
+            shutil.copytree(filled[0], workspace)
         store = open_store(workspace)
-        chain = SimulatedFederation(store.blobs)
-        if filled:
-            fill(chain)
+        chain = SimulatedFederation(store.blobs) if empty else copy.deepcopy(filled[1])
+        chain.blobs = store.blobs
         observer = observe(store, chain, chain.federation, FIRST_BLOCK, confirmations)
         observer.advance()
         app = create_app(Settings(workspace=workspace, **settings))

@@ -70,7 +70,7 @@ def test_a_round_becomes_immutable_only_behind_the_confirmations(serve) -> None:
 
 
 def test_a_round_without_its_documents_is_not_immutable(serve) -> None:
-    served = serve(filled=False)
+    served = serve(empty=True)
     served.chain.seal()
     served.chain.score()
     evidence = served.chain._evidence()

@@ -17,7 +17,7 @@ def test_a_server_that_has_caught_up_is_ready(served) -> None:
 
 
 def test_a_server_that_waits_for_documents_is_syncing(serve) -> None:
-    served = serve(filled=False)
+    served = serve(empty=True)
     served.chain.seal()
     served.chain.score()
     served.chain.certify(publish=False)

@@ -68,7 +68,7 @@ def test_a_round_has_five_names(served) -> None:
 
 
 def test_deadlines_follow_the_state_machine(serve) -> None:
-    served = serve(filled=False)
+    served = serve(empty=True)
     chain, observer = served.chain, served.observer
 
     def deadlines() -> dict[str, int]:
@@ -283,7 +283,7 @@ def test_a_server_may_be_told_to_serve_one_federation_only(serve) -> None:
 
 
 def test_before_genesis_is_indexed_it_is_said_so(serve) -> None:
-    served = serve(filled=False)
+    served = serve(empty=True)
     with served.store.database.write() as connection:
         from ledgerfed.store.projections import clear_projections
 
