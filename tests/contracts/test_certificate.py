@@ -2,6 +2,7 @@
 
 import pytest
 
+from ledgerfed.ledger.compile import SOURCE
 from ledgerfed.protocol import transcript as reference
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import keccak
@@ -84,6 +85,10 @@ def test_a_malleated_signature_is_refused(scored, reverts):
     malleated = third[:32] + s.to_bytes(32, "big") + bytes([55 - third[64]])
     with reverts("a signature has a high s"):
         certify(scored, [first, second, malleated])
+
+
+def test_the_bound_of_a_low_s_is_half_the_group_order():
+    assert f"HALF_ORDER: constant(uint256) = {ORDER // 2}\n" in SOURCE.read_text("utf-8")
 
 
 @pytest.mark.parametrize("v", [0, 1, 26, 29, 255])
