@@ -10,14 +10,14 @@ Rules:
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from ledgerfed.errors import ChainUnreachableError, ConflictError, LedgerFedError, NotFoundError
+from ledgerfed.errors import ChainUnreachableError, ConflictError, LedgerFedError, NotFoundError, StoreError
 from ledgerfed.observer.projector import Waiting, apply_event, rebuild, standing_of, unfold_all
 from ledgerfed.observer.source import EventSource
 from ledgerfed.protocol.federation import Federation
@@ -35,6 +35,7 @@ from ledgerfed.store.projections import projection_digest
 from ledgerfed.store.records import BlockRecord, Checkpoint, EventRecord, FederationRecord
 
 MAX_REORG = 64
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,9 @@ class Observer:
                 return number - first
             try:
                 events = self._source.events(block.hash)
-            except NotFoundError:  # the block left the chain since we asked for it
+            except NotFoundError:
+                if self._source.block(number) == block:
+                    raise
                 return number - first
             reached = self._enter(block, events, reached, head)
         return head + 1 - first
@@ -209,12 +212,17 @@ def reindex(store: Store, record: FederationRecord) -> tuple[bytes, bytes]:
 
 
 def follow(observer: Observer, stop: threading.Event, seconds: float) -> None:
-    """Advance every `seconds` until `stop` is set; a chain that does not answer is asked again.
+    """Advance every `seconds` until `stop` is set; made to be the target of a thread.
 
-    Raises:
-        LedgerFedError: whatever else `Observer.advance` raises; the index is then in trouble and says so.
+    A chain or a database that does not answer is asked again. Whatever else goes wrong ends it: the
+    checkpoint then carries the trouble, which the health of the API shows.
     """
     while not stop.is_set():
-        with suppress(ChainUnreachableError):
+        try:
             observer.advance()
+        except (ChainUnreachableError, StoreError) as error:
+            _log.warning("the index waits: %s", error)
+        except LedgerFedError as error:
+            _log.error("the index stands still: %s", error)
+            return
         stop.wait(seconds)

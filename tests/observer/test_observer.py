@@ -312,6 +312,18 @@ def test_the_same_federation_from_another_block_is_a_conflict(
         observe(store, chain, chain.federation, 1, 0)
 
 
+def test_following_ends_where_the_chain_takes_back_what_was_final(
+    store: Store, chain: SimulatedFederation, caplog: pytest.LogCaptureFixture
+) -> None:
+    observer = _observer(store, chain)
+    chain.run_round()
+    observer.advance()
+    chain.fork(back=2, branch=b"other")
+    chain.mine(3)
+    follow(observer, threading.Event(), seconds=0.01)
+    assert "the index stands still: the chain took back block" in caplog.text
+
+
 def test_following_survives_a_chain_that_is_away_for_a_while(
     store: Store, chain: SimulatedFederation
 ) -> None:
