@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from ledgerfed.consensus import PastUpdate, RoundInput, authenticate, decide
 from ledgerfed.consensus.authenticate import sealed_transcript
@@ -29,6 +30,9 @@ from ledgerfed.protocol.reputation import Evidence, Reputation
 from ledgerfed.protocol.score import NOT_HELD, ONE, ScoreVector
 from ledgerfed.protocol.signature import address_of, sign_digest
 from ledgerfed.protocol.typed_data import leaf_digest, score_commitment_digest
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 FEDERATION = Federation(31337, keccak(b"contract")[-20:])
 TRUTH = (0.5, 0.2, 0.1)

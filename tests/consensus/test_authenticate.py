@@ -8,13 +8,16 @@ from dataclasses import replace
 import pytest
 
 from ledgerfed.consensus import authenticate, decide
+from ledgerfed.consensus.authenticate import sealed_transcript
 from ledgerfed.errors import InvalidValueError, RoundAbortedError, VerificationError
 from ledgerfed.protocol import transcript
-from ledgerfed.protocol.evidence import ForcedLeaf, RoundEvidence
+from ledgerfed.protocol.evidence import ForcedLeaf, RoundEvidence, SignedScoreCommitment
 from ledgerfed.protocol.federation import Federation
-from ledgerfed.protocol.hashing import EMPTY, keccak
+from ledgerfed.protocol.hashing import EMPTY, keccak, word
 from ledgerfed.protocol.merkle import build_tree
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE
+from ledgerfed.protocol.signature import sign_digest
+from ledgerfed.protocol.typed_data import score_commitment_digest
 
 OTHER = keccak(b"other")
 SEALED_IN = 100
@@ -239,6 +242,22 @@ def test_scores_without_a_commitment_are_refused(scene):
     )
     other_round = changed(evidence, "reveals", 2, round=4)
     refused(scene, other_round, "round 5: scores of validator 2 do not open")
+
+
+def test_scores_that_were_committed_for_another_round_are_refused(scene):
+    """The commitment is signed and opened, but what it commits to is a vector of round 4."""
+    evidence = scene.evidence()
+    old = replace(evidence.reveals[7], round=4)
+    commitment = old.commitment(evidence.federation)
+    sealed_at = sealed_transcript(scene.config, evidence)
+    digest = score_commitment_digest(evidence.federation, 5, 7, commitment, sealed_at)
+    signed = SignedScoreCommitment(7, commitment, sign_digest(keccak(b"node" + word(7)), digest))
+    lie = replace(
+        evidence,
+        commitments=(*evidence.commitments[:7], signed),
+        reveals=(*evidence.reveals[:7], old),
+    )
+    refused(scene, lie, "round 5: scores of validator 7 do not open")
 
 
 def test_an_empty_statement_is_no_statement(scene):

@@ -91,7 +91,7 @@ def hash_of(given):
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_v6_the_order_of_payloads_and_history_never_matters(scene, shuffler):
     past = [PastUpdate(r, i, update_of(scene, i)) for r in (3, 4) for i in range(8)]
     honest = replace(scene, history=tuple(past)).send(5, flipped(update_of(scene, 5)))
@@ -346,7 +346,7 @@ def wild_updates(draw, scene):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_payloads_and_scores_raise_anything_but_an_abort(scene, data):
     wild = scene
     for index in data.draw(st.sets(st.integers(0, 7), max_size=8)):

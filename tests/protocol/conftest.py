@@ -10,6 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 
