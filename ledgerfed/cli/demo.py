@@ -47,7 +47,7 @@ def run_demo(directory: Path, seed: int, rounds: int, rpc: str | None, *, fresh:
         "rounds": [{**r.document(), "gas": gas.get(r.number, {})} for r in report.rounds],
         "deployment_gas": deployment,
         "reputations": [round(value, 6) for value in reputations],
-        "errors": mean_errors(errors),
+        "errors": {method: round(value, 6) for method, value in mean_errors(errors).items()},
         "bundle": str(bundle),
         "verified": report.passed,
     }
@@ -121,7 +121,10 @@ def _lines(
     document: dict[str, Any], errors: tuple[NodeErrors, ...], report: AuditReport, directory: Path
 ) -> Iterator[str]:
     yield ""
-    yield f"contract {document['contract']} on chain {document['chain_id']}"
+    yield (
+        f"contract {document['contract']} on chain {document['chain_id']}, "
+        f"deployed for {document['deployment_gas']:,} gas"
+    )
     for entry in document["rounds"]:
         rejected = ", ".join(f"{r['node']} {r['reason']}" for r in entry["rejected"]) or "none"
         gas = ", ".join(f"{kind} {used:,}" for kind, used in entry["gas"].items())
