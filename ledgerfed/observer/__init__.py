@@ -1,6 +1,6 @@
 """The observer: follows the chain and keeps the store's index in step."""
 
-from ledgerfed.observer.observer import MAX_REORG, Observer, Progress, follow, observe, reindex
+from ledgerfed.observer.observer import MAX_REORG, Observer, Progress, check_index, follow, observe, reindex
 from ledgerfed.observer.projector import Waiting
 from ledgerfed.observer.source import EventSource
 
@@ -10,6 +10,7 @@ __all__ = [
     "Observer",
     "Progress",
     "Waiting",
+    "check_index",
     "follow",
     "observe",
     "reindex",

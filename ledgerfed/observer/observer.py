@@ -18,7 +18,14 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from ledgerfed.errors import ChainUnreachableError, ConflictError, LedgerFedError, NotFoundError, StoreError
-from ledgerfed.observer.projector import Waiting, apply_event, rebuild, standing_of, unfold_all
+from ledgerfed.observer.projector import (
+    Waiting,
+    anything_folded,
+    apply_event,
+    rebuild,
+    standing_of,
+    unfold_all,
+)
 from ledgerfed.observer.source import EventSource
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.store import Store
@@ -31,7 +38,7 @@ from ledgerfed.store.chain_log import (
     register_federation,
     set_checkpoint,
 )
-from ledgerfed.store.projections import projection_digest
+from ledgerfed.store.projections import projected_rows, projection_digest
 from ledgerfed.store.records import BlockRecord, Checkpoint, EventRecord, FederationRecord
 
 MAX_REORG = 64
@@ -79,6 +86,10 @@ class Observer:
         except LedgerFedError as error:
             self._note(str(error))
             raise
+        with self._store.database.read() as connection:
+            reached = checkpoint(connection, self._record.id)
+            if not anything_folded(connection, self._record):
+                return Progress(entered, taken_back, reached, ())
         with self._store.database.write() as connection:
             hold_federation(connection, self._record.id)
             waiting = unfold_all(connection, self._record, self._store.blobs)
@@ -209,6 +220,25 @@ def reindex(store: Store, record: FederationRecord) -> tuple[bytes, bytes]:
         before = projection_digest(connection, record.id)
         rebuild(connection, record, store.blobs)
         return before, projection_digest(connection, record.id)
+
+
+def check_index(store: Store, record: FederationRecord) -> tuple[str, ...]:
+    """Return the names of the projected rows that are not what the log says; nothing is changed.
+
+    A row that was edited, added or deleted is named by table and key (threat P2). The log itself is held to
+    the transcripts while it is read.
+
+    Raises:
+        VerificationError: the log does not follow from itself; an event was removed or changed.
+    """
+    with store.database.write() as connection:
+        hold_federation(connection, record.id)
+        found = dict(projected_rows(connection, record.id))
+        with connection.begin_nested() as trial:
+            rebuild(connection, record, store.blobs)
+            expected = dict(projected_rows(connection, record.id))
+            trial.rollback()
+    return tuple(sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n)))
 
 
 def follow(observer: Observer, stop: threading.Event, seconds: float) -> None:

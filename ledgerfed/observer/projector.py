@@ -44,6 +44,14 @@ def apply_event(
     return change.standing
 
 
+def anything_folded(connection: Connection, record: FederationRecord) -> bool:
+    """Whether the documents of genesis or of a round are not in the tables yet."""
+    start = read_genesis(connection, record.id)
+    if start is None:
+        return False
+    return not start.unfolded or bool(unfinished_rounds(connection, record.id))
+
+
 def unfold_all(connection: Connection, record: FederationRecord, blobs: Blobs) -> list[Waiting]:
     """Write the rows of everything whose documents are here; return what still waits."""
     start = read_genesis(connection, record.id)

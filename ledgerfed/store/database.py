@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ledgerfed.errors import StoreError
@@ -134,3 +135,5 @@ def _explained(engine: Engine) -> Iterator[None]:
         cause = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
         where = engine.url.render_as_string(hide_password=True)
         raise StoreError(f"the database {where} refused: {cause[0]}") from error
+    except PoolTimeoutError as error:
+        raise StoreError("the database is busy: every connection is in use; try again") from error

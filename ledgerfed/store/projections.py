@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -70,16 +70,26 @@ def clear_projections(connection: Connection, federation: int) -> None:
         connection.execute(delete(table).where(table.c.federation == federation))
 
 
-def projection_digest(connection: Connection, federation: int) -> bytes:
-    """Return the SHA-256 of every projected row of a federation; the same on every engine."""
-    digest = hashlib.sha256()
+def projected_rows(connection: Connection, federation: int) -> Iterator[tuple[str, bytes]]:
+    """Yield every projected row of a federation as (name, canonical bytes), in one order on every engine.
+
+    A name is the table and the key, like `updates round=2 node=1`.
+    """
     for table in PROJECTIONS:
         columns = [c for c in table.columns if c.name != "federation"]
         keys = [c for c in table.primary_key.columns if c.name != "federation"]
-        rows = connection.execute(select(*columns).where(table.c.federation == federation).order_by(*keys))
-        for row in rows:
-            plain = [value.hex() if isinstance(value, bytes) else value for value in row]
-            digest.update(canonical_json({"table": table.name, "row": plain}) + b"\n")
+        query = select(*columns).where(table.c.federation == federation).order_by(*keys)
+        for row in connection.execute(query).mappings():
+            key = "".join(f" {c.name}={row[c.name]}" for c in keys)
+            plain = {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
+            yield table.name + key, canonical_json(plain)
+
+
+def projection_digest(connection: Connection, federation: int) -> bytes:
+    """Return the SHA-256 of every projected row of a federation; the same on every engine."""
+    digest = hashlib.sha256()
+    for name, row in projected_rows(connection, federation):
+        digest.update(name.encode() + b" " + row + b"\n")
     return digest.digest()
 
 

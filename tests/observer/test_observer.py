@@ -10,7 +10,7 @@ from simulated_federation import FIRST_BLOCK, SimulatedFederation
 from sqlalchemy import text
 
 from ledgerfed.errors import ChainUnreachableError, ConflictError, VerificationError
-from ledgerfed.observer import MAX_REORG, Observer, follow, observe, reindex
+from ledgerfed.observer import MAX_REORG, Observer, check_index, follow, observe, reindex
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.store import Store, open_store
@@ -261,6 +261,33 @@ def test_an_edited_row_shows_in_the_digest_and_is_repaired(store: Store, chain: 
     assert reindex(store, _record(store, chain)) == (after, after)
     with store.database.read() as connection:
         assert read_updates(connection, 1, 1)[1].reason == "V7:outlier"
+
+
+@pytest.mark.parametrize(
+    ("edit", "row"),
+    [
+        ("UPDATE updates SET reason = 'admitted' WHERE node = 1", "updates round=1 node=1"),
+        ("DELETE FROM certificates WHERE validator = 2", "certificates round=1 validator=2"),
+        ("UPDATE rounds SET forced = 7 WHERE number = 2", "rounds number=2"),
+        ("UPDATE genesis SET committee = 1", "genesis"),
+        (
+            "INSERT INTO members (federation, node, address, epoch) SELECT federation, 9, address, 0 "
+            "FROM members WHERE node = 0",
+            "members node=9",
+        ),
+    ],
+)
+def test_the_check_of_the_index_names_the_row_and_changes_nothing(
+    store: Store, chain: SimulatedFederation, edit: str, row: str
+) -> None:
+    chain.run_round(refused={1: Reason.OUTLIER})
+    _observer(store, chain).advance()
+    assert check_index(store, _record(store, chain)) == ()
+    with store.database.write() as connection:
+        connection.execute(text(edit))
+    edited = _digest(store, chain)
+    assert check_index(store, _record(store, chain)) == (row,)
+    assert _digest(store, chain) == edited
 
 
 def test_events_cannot_be_edited(store: Store, chain: SimulatedFederation) -> None:
