@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ledgerfed.audit.documents import RoundDocuments, blob
+from ledgerfed.audit.events import Scored, Sealed
 from ledgerfed.audit.history import Certificate
 from ledgerfed.audit.rules import RoundTrace, Rules
 from ledgerfed.consensus.authenticate import authenticate, effective_leaves, score_root, seal_root
@@ -24,9 +25,7 @@ from ledgerfed.protocol.typed_data import certificate_digest
 def check_roots(rules: Rules, trace: RoundTrace, documents: RoundDocuments) -> None:
     """Check that the events of the round are about exactly these documents."""
     evidence, manifest, event = documents.evidence, documents.manifest, documents.event
-    sealed, scored = trace.sealed, trace.scored
-    if sealed is None or scored is None:
-        raise VerificationError("certified without a seal or scores")
+    sealed, scored = _anchors(trace)
     same("the round of the manifest", manifest.round, trace.number)
     same("the round of the evidence", evidence.round, trace.number)
     same("the federation of the manifest", manifest.federation, rules.federation)
@@ -74,9 +73,7 @@ def check_signatures(
     rules: Rules, trace: RoundTrace, documents: RoundDocuments, certificate: Certificate
 ) -> int:
     """Check every signature of leaves, score commitments and certificate; return how many there are."""
-    evidence, sealed, scored = documents.evidence, trace.sealed, trace.scored
-    if sealed is None or scored is None:
-        raise VerificationError("certified without a seal or scores")
+    evidence, (sealed, scored) = documents.evidence, _anchors(trace)
     found = authenticate(rules.config, rules.members, evidence, sealed.at.block_number)
     same("the transcript that the evidence leads to", found, scored.transcript)
     digest = certificate_digest(evidence.federation, trace.number, documents.event.transcript)
@@ -121,6 +118,12 @@ def replay_decision(
     same("the model", encode_model(outcome.model), blobs[event.model])
     same("the reputation root", outcome.reputation_root, event.reputations)
     return outcome
+
+
+def _anchors(trace: RoundTrace) -> tuple[Sealed, Scored]:
+    if trace.sealed is None or trace.scored is None:
+        raise VerificationError("certified without a seal or without scores")
+    return trace.sealed, trace.scored
 
 
 def _difference(replayed: Manifest, certified: Manifest) -> str:

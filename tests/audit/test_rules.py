@@ -178,3 +178,50 @@ def test_a_transcript_that_does_not_follow_names_both(replay, events, position):
 
 def test_every_kind_of_event_is_walked(events):
     assert {type(event) for event in events} == {Sealed, Forced, Scored, Certified, Aborted}
+
+
+def follow(t, event):
+    """Return the event with the transcript that the contract would give it after `t`."""
+    fields = {
+        Sealed: lambda e: transcript.after_seal(t, e.round, e.root, e.n),
+        Forced: lambda e: transcript.after_force(t, e.round, e.index, e.leaf),
+        Scored: lambda e: transcript.after_scores(t, e.round, e.root),
+        Certified: lambda e: transcript.after_certify(t, e.round, e.manifest, e.model, e.reputations),
+        Aborted: lambda e: transcript.after_abort(t, e.round, Phase(e.phase)),
+    }
+    return replace(event, transcript=fields[type(event)](event))
+
+
+# After the first `before` events, event `of` of the walk in the round that is current, so many blocks later.
+OUT_OF_PHASE = [
+    ("a second seal", 1, 0, 5, "the round is SEALED, it needs OPEN"),
+    ("a force before the seal", 0, 6, 0, "the round is OPEN, it needs SEALED"),
+    ("a force after the scores", 2, 6, 1, "the round is SCORED, it needs SEALED"),
+    ("scores before the seal", 0, 1, 6, "the round is OPEN, it needs SEALED"),
+    ("a certificate before the seal", 0, 2, 0, "the round is OPEN, it needs SCORED"),
+    ("a certificate before the scores", 1, 2, 1, "the round is SEALED, it needs SCORED"),
+]
+
+
+@pytest.mark.parametrize(("what", "before", "of", "later", "reason"), OUT_OF_PHASE)
+def test_an_event_out_of_phase_is_refused_with_the_right_block_relayer_and_transcript(
+    replay, events, start, walked, what, before, of, later, reason
+):
+    t = events[before - 1].transcript if before else start.transcript
+    block = events[before - 1].at.block_number if before else start.end
+    lie = at_block(replace(events[of], round=1), block + later)
+    if isinstance(lie, Sealed | Scored):
+        lie = replace(lie, relayer=walked.members[int.from_bytes(t, "big") % 4])
+    with pytest.raises(VerificationError, match=reason):
+        replay([*events[:before], follow(t, lie)])
+
+
+def test_an_event_of_another_round_is_refused_with_the_right_transcript(replay, events, start):
+    with pytest.raises(VerificationError, match="round 2: Sealed in block 8: round 1 is current"):
+        replay([follow(start.transcript, replace(events[0], round=2))])
+
+
+def test_scores_under_an_empty_root_are_refused_with_the_right_transcript(replay, events):
+    lie = follow(events[0].transcript, replace(events[1], root=EMPTY))
+    with pytest.raises(VerificationError, match="the root is EMPTY"):
+        replay([events[0], lie])
