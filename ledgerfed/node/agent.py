@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ledgerfed.errors import TransactionRevertedError
+from ledgerfed.errors import ConflictError, NotFoundError, TransactionRevertedError, WaitTimeoutError
 from ledgerfed.models import Family
 from ledgerfed.node import walk
 from ledgerfed.node.chain_view import ChainView
 from ledgerfed.node.desk import Desk, Ports, Progress
-from ledgerfed.node.messages import RECEIPT, Statement
+from ledgerfed.node.messages import Statement
 from ledgerfed.node.ports import Ledger
 from ledgerfed.node.relayer import Relayer
 from ledgerfed.node.trainer import Trainer, UpdateMaker, honest_update
 from ledgerfed.node.validator import Validator
 from ledgerfed.node.walk import Workbench
 from ledgerfed.protocol.configuration import FederationConfig
-from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.manifest import Manifest
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.reputation import Reputation
@@ -71,32 +70,35 @@ class NodeAgent:
         After `last_round` the node only watches.
 
         Raises:
-            VerificationError: the chain endpoint contradicts itself or holds another federation.
+            VerificationError: the chain endpoint contradicts itself or holds no such federation.
+            ConfigurationError: the contract is for another configuration, or the key for another member.
             ChainUnreachableError: the chain does not answer.
         """
         desk = self._desk
         before = (desk.view.transcript, desk.deeds)
-        desk.follow()
-        fragments = desk.listen()
         try:
+            desk.follow()
+            desk.listen()
             if last_round is None or desk.view.round <= last_round:
-                self._act(fragments)
-        except TransactionRevertedError as error:
-            # somebody was faster or a window closed; the next look at the ledger tells which
-            desk.report("reverted", str(error))
+                self._act()
+        except (TransactionRevertedError, ConflictError, WaitTimeoutError) as error:
+            # somebody was faster, a window closed, or it takes longer: the next look at the ledger tells
+            desk.note("reverted", str(error))
+        except NotFoundError as error:
+            desk.note("wait", str(error))
         return before != (desk.view.transcript, desk.deeds)
 
     def base_model(self) -> GlobalModel:
         """Return the global model in force."""
-        return self._desk.base_model()
+        return self._desk.archive.base_model(self.view)
 
     def reputations(self) -> tuple[Reputation, ...]:
         """Return the reputations in force, in registry order."""
-        return self._desk.reputations()
+        return self._desk.archive.reputations(self.view)
 
     def manifests(self) -> tuple[Manifest, ...]:
         """Return the manifests of the certified rounds, in order."""
-        return tuple(self._desk.manifest(done.manifest) for done in self.view.certified)
+        return tuple(self._desk.archive.manifest(done.manifest) for done in self.view.certified)
 
     def fetch(self, digest: bytes) -> bytes:
         """Return bytes by their hash, from this node or a peer; raises NotFoundError when nobody has them."""
@@ -108,31 +110,33 @@ class NodeAgent:
 
     def receipts(self) -> tuple[Statement, ...]:
         """Return the receipts that name this node's leaf, in the current round."""
-        mine = (s for topic, s in self._desk.statements if topic == RECEIPT)
-        return tuple(s for s in mine if s.index == self._desk.index)
+        receipts = self._desk.notebook.receipts.values()
+        return tuple(receipt for receipt in receipts if receipt.index == self._desk.index)
 
-    def _act(self, fragments: Sequence[RoundEvidence]) -> None:
+    def _act(self) -> None:
         desk = self._desk
-        if desk.head > desk.view.deadline:
+        if desk.head >= desk.view.deadline:
             self._abort()
         elif desk.view.phase is Phase.OPEN:
             self._trainer.while_open()
             if self._on_committee:
-                self._relayer.acknowledge(fragments)
+                self._relayer.acknowledge()
                 self._relayer.while_open()
         elif desk.view.phase is Phase.SEALED:
             self._trainer.while_sealed()
             if self._on_committee:
                 self._validator.while_sealed()
                 self._relayer.while_sealed()
-        elif self._on_committee:
-            self._validator.while_scored()
-            self._relayer.while_scored()
+        else:
+            self._trainer.while_scored()
+            if self._on_committee:
+                self._validator.while_scored()
+                self._relayer.while_scored()
 
     def _abort(self) -> None:
         """Give the round up, one node after the other: anyone may, and one is enough."""
         desk = self._desk
-        if desk.head > desk.view.deadline + desk.index:
+        if desk.head >= desk.view.deadline + desk.index:
             desk.sent("abort", desk.ports.ledger.abort(desk.ports.signer, desk.view.round))
 
 

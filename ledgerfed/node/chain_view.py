@@ -4,7 +4,8 @@ Rules:
 - every transcript is recomputed and compared with the event's, so a chain endpoint that lies is found out;
 - a view is a value: an event makes a new one;
 - the model hash and reputation root of the last certified round hold until the next one;
-- the windows of a phase follow from the block of the last transition, as in the contract.
+- the windows of a phase follow from the block of the last transition, as in the contract;
+- a view names the block that it stands on by its hash, so a view of a branch that is gone is known as such.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class ChainView:
     """A federation as its events tell it, up to and including block `block`.
 
     `opened_at` is the transcript as the current round opened, `transcript` the one now; `model` and
-    `reputations` are those in force; `end` is the block that the contract's packed word holds.
+    `reputations` are those in force; `end` is the block that the contract's packed word holds; `block_hash`
+    is EMPTY before the first look.
     """
 
     federation: Federation
@@ -74,6 +76,7 @@ class ChainView:
     certified: tuple[CertifiedRound, ...] = ()
     end: int = 0
     block: int = -1
+    block_hash: bytes = EMPTY
 
     @property
     def window(self) -> int:
@@ -85,9 +88,9 @@ class ChainView:
         """The last block in which the phase can be left but by an abort."""
         return self.end + self.window
 
-    def seen(self, block: int) -> ChainView:
+    def seen(self, block: int, block_hash: bytes) -> ChainView:
         """Return the view after looking up to `block`, whether or not it held an event."""
-        return replace(self, block=block)
+        return replace(self, block=block, block_hash=block_hash)
 
     def apply(self, event: LedgerEvent) -> ChainView:
         """Return the view after one event.

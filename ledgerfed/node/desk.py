@@ -2,9 +2,12 @@
 
 Rules:
 - what will be sent is journalled first; what was journalled is sent again word for word after a restart;
-- bytes are fetched by hash, here or from any peer, and checked by their hash: gossip may lose anything;
+- gossip may lose anything: what a node says it says again after 1, 2, 4, ... blocks while the phase lasts,
+  and bytes are fetched by hash, here or from any peer, and checked by their hash;
+- whatever is in the blob store may be shown to anybody: a secret stays in the journal until it is opened;
 - the relayer of the turn acts first; every other committee member only in the second half of a window, one
-  after the other, so that none of them can stall a round.
+  after the other, so that none of them can stall a round;
+- a chain that has changed branch is read again from the federation's first block.
 """
 
 from __future__ import annotations
@@ -12,23 +15,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ledgerfed.consensus import PastUpdate, RoundInput
-from ledgerfed.consensus.history import held_openings, past_updates
-from ledgerfed.errors import InvalidValueError, NotFoundError, VerificationError, WaitTimeoutError
+from ledgerfed.consensus import RoundInput
+from ledgerfed.errors import InvalidValueError, LedgerFedError, NotFoundError, StoreError
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.transactions import MinedTransaction
-from ledgerfed.node import walk
-from ledgerfed.node.chain_view import ChainView
-from ledgerfed.node.messages import BLOB, EVIDENCE, PROPOSAL, TOPICS, Statement
+from ledgerfed.node.archive import Archive
+from ledgerfed.node.lookout import Lookout
+from ledgerfed.node.messages import BLOB, EVIDENCE, PROPOSAL, RECEIPT, SIGNATURE, TOPICS, Statement
 from ledgerfed.node.notebook import Notebook
-from ledgerfed.node.ports import Blobs, Journal, Ledger, Transport
+from ledgerfed.node.ports import Blobs, Journal, Ledger, Message, Transport
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import keccak, to_hex, word
-from ledgerfed.protocol.manifest import Manifest
-from ledgerfed.protocol.model import GlobalModel, encode_model
-from ledgerfed.protocol.reputation import Reputation
+from ledgerfed.protocol.model import encode_model
 from ledgerfed.protocol.transcript import Phase
+
+MAX_FETCHED_BYTES = 1 << 24
+"""What a transport carries in one message; a payload beyond it cannot be held by anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,10 @@ class Ports:
 
 
 class Desk:
-    """What the roles of one node share. `head` is the block at the last look."""
+    """What the roles of one node share. `head` is the block at the last look.
+
+    `proposals` holds the newest proposal of each committee member by its hash.
+    """
 
     def __init__(
         self,
@@ -68,14 +74,16 @@ class Desk:
         self.index = index
         self.ports = ports
         self.head = 0
-        self.view = ChainView(ports.ledger.federation, config.windows, block=deployed_in - 1)
+        self._lookout = Lookout(ports.ledger, config, index, ports.signer.address, deployed_in)
+        self.view = self._lookout.unread
         self.notebook = Notebook(config, self.view)
-        self.proposals: list[RoundEvidence] = []
-        self.statements: list[tuple[str, Statement]] = []
+        self.archive = Archive(config, self.fetch)
+        self.proposals: dict[int, tuple[bytes, RoundEvidence]] = {}
         self.deeds = 0
-        self._said: set[str] = set()
+        self._said: dict[str, tuple[int, int]] = {}
+        self._noted: dict[tuple[str, str], int] = {}
+        self._written: dict[tuple[int, str], bytes] = {}
         self._on_progress = on_progress
-        self._evidences: dict[int, RoundEvidence] = {}
         ports.blobs.put(config.to_bytes())
         ports.blobs.put(encode_model(config.genesis_model()))
         for topic in TOPICS:
@@ -85,54 +93,56 @@ class Desk:
     # --- the ledger -----------------------------------------------------------------------------------
 
     def follow(self) -> None:
-        """Read what the ledger has recorded since the last look.
+        """Read what the ledger has recorded since the last look; all of it when the chain changed branch.
 
         Raises:
-            VerificationError: the chain contradicts itself, or was deployed for another configuration.
+            NotFoundError: the chain changed branch meanwhile; look again.
+            VerificationError: the chain contradicts itself, or holds no federation where it should.
+            ConfigurationError: the contract was deployed for another configuration, or for another key.
         """
-        self.head = self.ports.ledger.block_number()
-        view = self.view
-        if self.head <= view.block:
-            return
-        for event in self.ports.ledger.read_events(view.block + 1, self.head):
-            view = view.apply(event)
-        if view.config_hash != self.config.hash():
-            raise VerificationError(
-                f"the contract was deployed for the configuration {to_hex(view.config_hash)}, this node has "
-                f"{to_hex(self.config.hash())}; ask for the right one"
-            )
-        moved, opened = view.transcript != self.view.transcript, view.opened_at != self.view.opened_at
-        self.view = view.seen(self.head)
-        if opened:
-            self._turn_page()
-        elif moved:
-            self.notebook.follow(self.view)
+        view, rewound = self._lookout.look(self.view)
+        self.head = view.block
+        before, self.view = self.view, view
+        if rewound:
+            self._said = {}
+        if view.opened_at != before.opened_at:
+            self.notebook = Notebook(self.config, view)
+            self.proposals, self._said, self._noted, self._written = {}, {}, {}, {}
+        elif view.transcript != before.transcript:
+            self.notebook.follow(view)
 
-    def rank(self) -> int:
-        """Return how many committee members come before this one in the current turn: 0 is the relayer."""
+    def rank(self, index: int | None = None) -> int:
+        """Return how many committee members come before `index` (this node) in the turn: 0 is the relayer."""
         first = int.from_bytes(self.view.transcript, "big") % self.config.committee
-        return (self.index - first) % self.config.committee
+        return ((self.index if index is None else index) - first) % self.config.committee
 
     def may_relay(self) -> bool:
-        """Return whether it is this member's turn to send the transaction that leaves the phase."""
-        if self.index >= self.config.committee or self.head < self.view.end:
-            return False
+        """Return whether it is this member's turn to send the transaction that leaves the phase.
+
+        What is sent now stands in the next block at the earliest. When the second half of the window has
+        fewer blocks than the committee has members, the last ones share its last block.
+        """
+        end, window = self.view.end, self.view.window
         rank = self.rank()
-        return rank == 0 or self.head >= self.view.end + self.view.window // 2 + rank - 1
+        wait = 0 if rank == 0 else min(window // 2 + rank - 1, window - 1)
+        return end + wait <= self.head < end + window
 
-    def may_speak(self) -> bool:
-        """Return whether it is this member's turn to propose and to send the certificate."""
-        turn = self.rank() * max(1, self.config.windows.certify // (2 * self.config.committee))
-        return self.head >= self._scored_in() + turn
+    def may_speak(self, index: int | None = None) -> bool:
+        """Return whether `index` (this node) may propose and send the certificate by now.
 
-    def patient(self) -> bool:
-        """Return whether it is early enough in the phase to wait for those who are slow."""
+        The relayer of the turn may at once; the others one after the other when patience with it is over, so
+        that two proposals seldom compete.
+        """
+        window, rank = self.config.windows.certify, self.rank(index)
+        patience = window // 4
+        turn = max(1, (window - patience) // (2 * self.config.committee))
+        return self.head >= self._scored_in() + min(rank and patience + rank * turn, window - 1)
+
+    def patient(self, eighths: int = 2) -> bool:
+        """Return whether so little of the phase's window is over that one waits for those who are slow."""
         if self.view.phase is Phase.SCORED:
-            return self.head < self._scored_in() + self.config.windows.certify // 4
-        return self.head < self.view.end + self.view.window // 4
-
-    def _scored_in(self) -> int:
-        return self.view.end - self.config.windows.certify
+            return self.head < self._scored_in() + self.config.windows.certify * eighths // 8
+        return self.head < self.view.end + self.view.window * eighths // 8
 
     def sent(self, step: str, mined: MinedTransaction) -> None:
         """Report a mined transaction."""
@@ -140,18 +150,29 @@ class Desk:
 
     # --- keeping one's word ---------------------------------------------------------------------------
 
-    def remembered(self, step: str, make: Callable[[], bytes]) -> bytes:
-        """Return what was journalled under `step` of this round; journal what `make` gives the first time."""
-        data = self.recalled(step)
+    def remembered(self, step: str, about: bytes, make: Callable[[], bytes]) -> bytes:
+        """Return what was journalled under `step`; journal what `make` gives the first time.
+
+        `about` is the transcript that it speaks about: a reorganisation that leads to another one makes
+        another statement.
+        """
+        data = self.recalled(step, about)
         if data is None:
             data = make()
-            view = self.view
-            self.ports.journal.record(view.federation, self.index, view.round, self._key(step), data)
+            key = self._key(step, about)
+            self.ports.journal.record(self.view.federation, self.index, *key, data)
+            self._written[key] = data
         return data
 
-    def recalled(self, step: str) -> bytes | None:
-        """Return what was journalled under `step` of this round, or None."""
-        return self.ports.journal.recall(self.view.federation, self.index, self.view.round, self._key(step))
+    def recalled(self, step: str, about: bytes) -> bytes | None:
+        """Return what was journalled under `step` of this round about a transcript, or None."""
+        key = self._key(step, about)
+        if key not in self._written:
+            data = self.ports.journal.recall(self.view.federation, self.index, *key)
+            if data is None:
+                return None
+            self._written[key] = data
+        return self._written[key]
 
     def secret_salt(self, purpose: str) -> bytes:
         """Return 32 bytes that only this key can make, the same ones after a restart.
@@ -163,127 +184,139 @@ class Desk:
 
     # --- talking --------------------------------------------------------------------------------------
 
+    def is_due(self, key: str) -> bool:
+        """Return whether something is to be said now: for the first time, or again since it may be lost."""
+        return self.head >= self._said.get(key, (self.head, 1))[0]
+
     def say(self, topic: str, key: str, data: bytes) -> bool:
-        """Publish once per round and key; return whether it was now."""
-        if key in self._said:
+        """Publish if it is due; return whether it was the first time in this round."""
+        if not self.is_due(key):
             return False
-        self._said.add(key)
+        first = key not in self._said
+        _, pause = self._said.get(key, (0, 1))
+        self._said[key] = (self.head + pause, 2 * pause)
         self.deeds += 1
         self.ports.transport.publish(topic, self.index, data)
-        return True
+        return first
 
     def say_evidence(self, key: str, fragment: RoundEvidence) -> bool:
-        """Publish a piece of evidence once, and take it into the own notebook too."""
-        self.notebook.merge(fragment)
+        """Publish a piece of evidence if it is due, and take it into the own notebook too."""
+        if not self.is_due(key):
+            return False
+        self.notebook.merge(fragment, self.index)
         return self.say(EVIDENCE, key, fragment.to_bytes())
 
-    def listen(self) -> list[RoundEvidence]:
-        """Take in what has arrived; return the fragments, for roles that answer them."""
-        fragments = []
-        for fragment in self._received(EVIDENCE):
-            self.notebook.merge(fragment)
-            fragments.append(fragment)
-        for proposal in self._received(PROPOSAL):
-            self.notebook.merge(proposal)
-            self.proposals.append(proposal)
-        for topic in TOPICS[2:]:
+    def listen(self) -> None:
+        """Take in what has arrived; what is nonsense, or not of this round, is dropped."""
+        take = {
+            EVIDENCE: self._take_evidence,
+            PROPOSAL: self._take_proposal,
+            RECEIPT: self._take_receipt,
+            SIGNATURE: self._take_signature,
+        }
+        for topic in TOPICS:
             for message in self.ports.transport.receive(topic, self.index):
+                if len(message.data) > self._max_bytes():
+                    continue
                 try:
-                    self.statements.append((topic, Statement.from_bytes(message.data)))
+                    take[topic](message)
                 except InvalidValueError:
                     continue
-        return fragments
+
+    def propose(self, proposal: RoundEvidence) -> bool:
+        """Publish a proposal and put it among those to be judged; return whether it is a new one."""
+        digest = proposal.hash()
+        self.proposals[self.index] = digest, proposal
+        return self.say(PROPOSAL, f"proposal {to_hex(digest)}", proposal.to_bytes())
 
     def report(self, step: str, detail: str = "", gas: int = 0) -> None:
         """Tell whoever watches what this node has done."""
         self.deeds += 1
         self._on_progress(Progress(self.view.round, self.index, step, detail, gas))
 
+    def note(self, step: str, detail: str) -> None:
+        """Report what stands in the way, once a block: waiting is no deed that others wait for."""
+        if self._noted.get((step, detail)) != self.head:
+            self._noted[step, detail] = self.head
+            self.report(step, detail)
+
     def fetch(self, digest: bytes) -> bytes:
         """Return the bytes with this hash, from the own store or from the first peer that has them.
 
         Raises:
-            NotFoundError: nobody has them.
+            NotFoundError: nobody has them, or they are more than a message may hold.
         """
         blobs = self.ports.blobs
-        if blobs.has(digest):
+        try:
             return blobs.get(digest)
+        except (NotFoundError, StoreError):  # a damaged file is replaced by what a peer has
+            pass
         for peer in range(len(self.view.members)):
             data = self._ask(peer, digest) if peer != self.index else b""
-            if data and keccak(data) == digest:
+            if 0 < len(data) <= MAX_FETCHED_BYTES and keccak(data) == digest:
                 blobs.put(data)
                 return data
         raise NotFoundError(f"no peer has the bytes with the hash {to_hex(digest)}; wait for one that does")
 
-    # --- what the certified rounds left ---------------------------------------------------------------
-
-    def base_model(self) -> GlobalModel:
-        """Return the global model in force."""
-        return walk.adopt_model(self.fetch(self.view.model), self.view.model)
-
-    def reputations(self) -> tuple[Reputation, ...]:
-        """Return the reputations in force, in registry order."""
-        if not self.view.certified:
-            return (self.config.genesis_reputation,) * len(self.view.members)
-        return self.manifest(self.view.certified[-1].manifest).reputations
-
-    def manifest(self, digest: bytes) -> Manifest:
-        """Return a certified manifest by its hash."""
-        return Manifest.from_bytes(self.fetch(digest))
-
-    def history(self) -> tuple[PastUpdate, ...]:
-        """Return the updates that gate V6 remembers in this round."""
-        held = {
-            opening.update_hash
-            for evidence in self._evidences.values()
-            for opening in held_openings(self.config, evidence)
-        }
-        payloads = {digest: self.fetch(digest) for digest in held}
-        return past_updates(self.config, tuple(self._evidences.values()), payloads, self.view.round)
+    def has(self, digest: bytes) -> bool:
+        """Return whether the bytes with this hash are here now, pulled from a peer if need be."""
+        try:
+            self.fetch(digest)
+        except NotFoundError:
+            return False
+        return True
 
     def round_input(self, evidence: RoundEvidence, held: Iterable[bytes]) -> RoundInput:
-        """Return what the decision on `evidence` is a function of, with the payloads of `held` hashes."""
+        """Return what the decision on `evidence` is a function of, with the payloads of `held` hashes.
+
+        Raises:
+            NotFoundError: some of it has not come through yet.
+        """
         return RoundInput(
             self.config,
-            self.base_model(),
-            self.reputations(),
+            self.archive.base_model(self.view),
+            self.archive.reputations(self.view),
             evidence,
             {digest: self.fetch(digest) for digest in held},
-            self.history(),
+            self.archive.history(self.view),
         )
 
-    def _key(self, step: str) -> str:
-        """A round that a reorganisation opened again with another transcript has a journal of its own."""
-        return f"{step}:{self.view.opened_at.hex()[:16]}"
+    # --- what arrives ---------------------------------------------------------------------------------
 
-    def _turn_page(self) -> None:
-        self.notebook = Notebook(self.config, self.view)
-        self.proposals, self.statements = [], []
-        self._said = set()
-        for done in self.view.certified[-self.config.gates.copy_memory :]:
-            if done.round not in self._evidences:
-                manifest = self.manifest(done.manifest)
-                self._evidences[done.round] = RoundEvidence.from_bytes(self.fetch(manifest.evidence))
+    def _take_evidence(self, message: Message) -> None:
+        self.notebook.merge(RoundEvidence.from_bytes(message.data), message.sender)
 
-    def _received(self, topic: str) -> list[RoundEvidence]:
-        found = []
-        for message in self.ports.transport.receive(topic, self.index):
-            try:
-                found.append(RoundEvidence.from_bytes(message.data))
-            except InvalidValueError:
-                continue
-        return found
+    def _take_proposal(self, message: Message) -> None:
+        proposal = RoundEvidence.from_bytes(message.data)
+        self.notebook.merge(proposal, message.sender)
+        if message.sender < self.config.committee and proposal.opened_at == self.view.opened_at:
+            self.proposals[message.sender] = keccak(message.data), proposal
+
+    def _take_receipt(self, message: Message) -> None:
+        self.notebook.take_receipt(Statement.from_bytes(message.data))
+
+    def _take_signature(self, message: Message) -> None:
+        self.notebook.take_certificate(Statement.from_bytes(message.data))
+
+    def _max_bytes(self) -> int:
+        """The largest evidence that this federation can have, with room to spare."""
+        members, scores = self.config.capacity, self.config.committee * self.config.capacity
+        return 4096 + 2048 * members + 16 * scores
+
+    def _scored_in(self) -> int:
+        return self.view.end - self.config.windows.certify
+
+    def _key(self, step: str, about: bytes) -> tuple[int, str]:
+        return self.view.round, f"{step}:{about.hex()[:16]}"
 
     def _ask(self, peer: int, digest: bytes) -> bytes:
         try:
             return self.ports.transport.request(peer, BLOB, digest, self.index)
-        except (NotFoundError, WaitTimeoutError):
+        except LedgerFedError:  # whatever troubles that peer, another one may have them
             return b""
 
     def _serve_blob(self, _sender: int, digest: bytes) -> bytes:
-        """Answer a request: what is committed to and not opened yet stays secret."""
-        if len(digest) != 32 or not self.ports.blobs.has(digest):
+        try:
+            return self.ports.blobs.get(digest)
+        except LedgerFedError:
             return b""
-        mine = self.notebook.secret
-        sealed = self.view.phase is Phase.OPEN or self.head < self.view.end
-        return b"" if digest == mine and sealed else self.ports.blobs.get(digest)

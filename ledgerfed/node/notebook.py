@@ -3,34 +3,49 @@
 Rules:
 - nothing enters that does not prove itself: leaves by signature, openings by the leaf on the ledger,
   commitments by signature over the sealed transcript, reveals by their commitment;
-- a piece that cannot be judged yet waits, and is judged again when the ledger has moved;
+- a piece that cannot be judged yet waits, and is judged again when the ledger has moved; so is every piece
+  that spoke about a ledger which has moved since (a forced leaf changes what an opening must hash to);
+- what waits is bounded per sender, so nobody can crowd out what others say, or fill the memory;
 - the first leaf of a node counts here; a second one proves nothing about the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ledgerfed.consensus.authenticate import score_root, seal_root
-from ledgerfed.errors import LedgerFedError
+from ledgerfed.errors import VerificationError
 from ledgerfed.node.chain_view import ChainView
+from ledgerfed.node.messages import Statement
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf, SignedScoreCommitment
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.score import ScoreVector
 from ledgerfed.protocol.signature import require_signer
 from ledgerfed.protocol.transcript import Phase
-from ledgerfed.protocol.typed_data import leaf_digest, score_commitment_digest
+from ledgerfed.protocol.typed_data import (
+    certificate_digest,
+    leaf_digest,
+    receipt_digest,
+    score_commitment_digest,
+)
 
-MAX_WAITING = 4096
+MAX_WAITING = 8
+"""Fragments of one sender that wait: leaf, opening, commitment, reveal, two sets, and a proposal or two."""
+MAX_SUBJECTS = 4
+"""Transcripts that one validator's signatures are kept for; an honest one signs one."""
 _Item = TypeVar("_Item")
 
 
 @dataclass(slots=True)
 class Notebook:
-    """The pieces of round `view.round`, as one node has verified them."""
+    """The pieces of round `view.round`, as one node has verified them.
+
+    `certificates` maps committee index and transcript to a signature over it, `receipts` relayer and index
+    to a receipt.
+    """
 
     config: FederationConfig
     view: ChainView
@@ -40,33 +55,60 @@ class Notebook:
     commitments: dict[int, SignedScoreCommitment] = field(default_factory=dict)
     scored: tuple[SignedScoreCommitment, ...] | None = None
     reveals: dict[int, ScoreVector] = field(default_factory=dict)
-    secret: bytes = b""
-    """Update hash that this node has committed to; what it stands for is not shown before the seal."""
-    _waiting: list[RoundEvidence] = field(default_factory=list)
+    certificates: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
+    receipts: dict[tuple[int, int], Statement] = field(default_factory=dict)
+    _waiting: dict[int, dict[RoundEvidence, None]] = field(default_factory=dict)
 
     def follow(self, view: ChainView) -> None:
-        """Take note that the ledger has moved within this round, and judge again what waits."""
+        """Take note that the ledger has moved within this round or changed branch; judge everything again."""
+        pieces = tuple(self._pieces())
+        waiting, self._waiting = self._waiting, {}
         self.view = view
-        waiting, self._waiting = self._waiting, []
-        if view.seal is not None and self.sealed is None:
-            self.merge(self.fragment(leaves=_ascending(self.leaves)))
-        for fragment in waiting:
-            self.merge(fragment)
+        self.sealed = self.scored = None
+        self.openings, self.commitments, self.reveals = {}, {}, {}
+        for piece in pieces:
+            self._take_in(piece)
+        for sender, fragments in waiting.items():
+            for fragment in fragments:
+                self.merge(fragment, sender)
 
-    def merge(self, fragment: RoundEvidence) -> None:
+    def merge(self, fragment: RoundEvidence, sender: int) -> None:
         """Take in what proves itself; keep what may do so later; drop what belongs to another history."""
-        if (fragment.federation, fragment.round, fragment.opened_at) != (
-            self.view.federation,
-            self.view.round,
-            self.view.opened_at,
-        ):
+        if not self._belongs(fragment):
             return
-        self._merge_leaves(fragment)
-        self._merge_openings(fragment)
-        self._merge_commitments(fragment)
-        self._merge_reveals(fragment)
-        if not self._settled(fragment) and len(self._waiting) < MAX_WAITING:
-            self._waiting.append(fragment)
+        self._take_in(fragment)
+        if not self._settled(fragment):
+            self._keep(fragment, sender)
+
+    def take_certificate(self, statement: Statement) -> None:
+        """Take in a validator's signature over a transcript, if it is one; for which outcome shows later."""
+        signer, subject = statement.signer, statement.subject
+        if statement.round != self.view.round or signer >= self.config.committee:
+            return
+        known = self.certificates.setdefault(signer, {})
+        digest = certificate_digest(self.view.federation, statement.round, subject)
+        if len(known) < MAX_SUBJECTS and self._signed(digest, statement.signature, signer, "a certificate"):
+            known[subject] = statement.signature
+
+    def take_receipt(self, statement: Statement) -> None:
+        """Take in a committee member's receipt for a leaf that this node knows, if it is one."""
+        signer, index = statement.signer, statement.index
+        leaf = self.leaves.get(index)
+        if signer >= self.config.committee or leaf is None or leaf.leaf != statement.subject:
+            return
+        view = self.view
+        digest = receipt_digest(view.federation, view.round, index, leaf.leaf, view.opened_at)
+        if self._signed(digest, statement.signature, signer, "a receipt"):
+            self.receipts[signer, index] = statement
+
+    def signatures(self, subject: bytes) -> dict[int, bytes]:
+        """Return the signatures over a transcript by committee index, ascending."""
+        signers = sorted(self.certificates)
+        return {s: self.certificates[s][subject] for s in signers if subject in self.certificates[s]}
+
+    def sealable(self) -> tuple[SignedLeaf, ...]:
+        """Return the leaves that are good for a seal in the last block of the window, by index."""
+        return tuple(item for item in _ascending(self.leaves) if item.deadline >= self.view.deadline)
 
     def effective_leaves(self) -> dict[int, bytes]:
         """Return the leaf that counts per index, as far as the sealed set is known."""
@@ -88,10 +130,6 @@ class Notebook:
             _ascending(self.reveals),
         )
 
-    def known_leaves(self) -> tuple[SignedLeaf, ...]:
-        """Return every leaf that proved itself, by index."""
-        return _ascending(self.leaves)
-
     def known_commitments(self) -> tuple[SignedScoreCommitment, ...]:
         """Return every score commitment that proved itself, by index."""
         return _ascending(self.commitments)
@@ -109,56 +147,72 @@ class Notebook:
             view.federation, view.round, view.opened_at, leaves, (), openings, commitments, reveals
         )
 
-    def _merge_leaves(self, fragment: RoundEvidence) -> None:
+    def _pieces(self) -> Iterator[RoundEvidence]:
+        yield self.fragment(leaves=_ascending(self.leaves))
+        yield self.evidence()
+        yield self.fragment(commitments=_ascending(self.commitments))
+
+    def _belongs(self, fragment: RoundEvidence) -> bool:
+        """Whether the fragment is of this round, on this branch, by members of this federation."""
+        view = self.view
+        here = (view.federation, view.round, view.opened_at)
+        return (
+            (fragment.federation, fragment.round, fragment.opened_at) == here
+            and all(item.index < len(view.members) for item in fragment.leaves)
+            and all(item.index < self.config.committee for item in fragment.commitments)
+        )
+
+    def _take_in(self, fragment: RoundEvidence) -> None:
+        self._take_leaves(fragment)
+        self._take_openings(fragment)
+        self._take_commitments(fragment)
+        self._take_reveals(fragment)
+
+    def _take_leaves(self, fragment: RoundEvidence) -> None:
+        view = self.view
         for item in fragment.leaves:
-            if item.index in self.leaves or item.index >= len(self.view.members):
+            if item.index in self.leaves:
                 continue
             digest = leaf_digest(
-                self.view.federation,
-                self.view.round,
-                item.index,
-                item.leaf,
-                self.view.opened_at,
-                item.deadline,
+                view.federation, view.round, item.index, item.leaf, view.opened_at, item.deadline
             )
-            if _holds(digest, item.signature, self.view.members[item.index], "a leaf"):
+            if self._signed(digest, item.signature, item.index, "a leaf"):
                 self.leaves[item.index] = item
-        seal = self.view.seal
-        if seal is not None and self.sealed is None and seal_root(self.config, fragment) == seal.root:
+        if view.seal is None or self.sealed is not None or not fragment.leaves:
+            return
+        if seal_root(self.config, fragment) == view.seal.root:
             self.sealed = fragment.leaves
 
-    def _merge_openings(self, fragment: RoundEvidence) -> None:
+    def _take_openings(self, fragment: RoundEvidence) -> None:
         leaves = self.effective_leaves()
         for opening in fragment.openings:
             if leaves.get(opening.index) == opening.leaf(self.view.federation):
-                self.openings.setdefault(opening.index, opening)
+                self.openings[opening.index] = opening
 
-    def _merge_commitments(self, fragment: RoundEvidence) -> None:
-        if self.view.phase is Phase.OPEN:
+    def _take_commitments(self, fragment: RoundEvidence) -> None:
+        view = self.view
+        if view.phase is Phase.OPEN:
             return
         for item in fragment.commitments:
-            if item.index in self.commitments or item.index >= self.config.committee:
+            if item.index in self.commitments:
                 continue
             digest = score_commitment_digest(
-                self.view.federation,
-                self.view.round,
-                item.index,
-                item.commitment,
-                self.view.sealed_transcript,
+                view.federation, view.round, item.index, item.commitment, view.sealed_transcript
             )
-            if _holds(digest, item.signature, self.view.members[item.index], "a score commitment"):
+            if self._signed(digest, item.signature, item.index, "a score commitment"):
                 self.commitments[item.index] = item
-        anchored = self.view.phase is Phase.SCORED and self.scored is None
-        if anchored and score_root(self.config, fragment) == self.view.score_root:
+        if view.phase is not Phase.SCORED or self.scored is not None or not fragment.commitments:
+            return
+        if score_root(self.config, fragment) == view.score_root:
             self.scored = fragment.commitments
 
-    def _merge_reveals(self, fragment: RoundEvidence) -> None:
+    def _take_reveals(self, fragment: RoundEvidence) -> None:
         commitments = {item.index: item.commitment for item in self.scored or ()}
         for reveal in fragment.reveals:
             if len(reveal.scores) != self.config.capacity:
                 continue
             if commitments.get(reveal.index) == reveal.commitment(self.view.federation):
-                self.reveals.setdefault(reveal.index, reveal)
+                self.reveals[reveal.index] = reveal
 
     def _settled(self, fragment: RoundEvidence) -> bool:
         """Whether nothing of the fragment could still become provable in this round."""
@@ -169,15 +223,24 @@ class Notebook:
         missing = any(opening.index not in self.openings for opening in fragment.openings)
         return not missing or self.view.phase is Phase.SCORED
 
+    def _keep(self, fragment: RoundEvidence, sender: int) -> None:
+        """Let a fragment wait; of one sender only the newest few do."""
+        if sender >= len(self.view.members):
+            return
+        waiting = self._waiting.setdefault(sender, {})
+        waiting.pop(fragment, None)
+        waiting[fragment] = None
+        if len(waiting) > MAX_WAITING:
+            del waiting[next(iter(waiting))]
+
+    def _signed(self, digest: bytes, signature: bytes, index: int, what: str) -> bool:
+        """Whether a member signed; what others send may be anything, so a bad signature is just not taken."""
+        try:
+            require_signer(digest, signature, self.view.members[index], what)
+        except VerificationError:
+            return False
+        return True
+
 
 def _ascending(items: Mapping[int, _Item]) -> tuple[_Item, ...]:
     return tuple(items[index] for index in sorted(items))
-
-
-def _holds(digest: bytes, signature: bytes, address: bytes, what: str) -> bool:
-    """Whether the signature holds; what others send may be anything, so a bad one is simply not taken."""
-    try:
-        require_signer(digest, signature, address, what)
-    except LedgerFedError:
-        return False
-    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from ledgerfed.ledger.chain import BlockHeader
 from ledgerfed.ledger.events import LedgerEvent
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.transactions import MinedTransaction
@@ -18,6 +19,10 @@ class Ledger(Protocol):
 
     def block_number(self) -> int:
         """Return the number of the head block."""
+        ...
+
+    def header(self, block: int) -> BlockHeader:
+        """Return the header of a block of the present branch; NotFoundError when it has none so high."""
         ...
 
     def read_events(self, from_block: int, to_block: int) -> Sequence[LedgerEvent]:
@@ -44,7 +49,11 @@ class Ledger(Protocol):
 
 
 class Message(Protocol):
-    """A message as it arrived; `sender` is what the transport claims, statements prove themselves."""
+    """A message as it arrived.
+
+    `sender` is what the transport vouches for (libp2p signs gossip). It decides whose words are kept and
+    whose turn it is to propose, never what is true: statements prove themselves.
+    """
 
     @property
     def sender(self) -> int: ...

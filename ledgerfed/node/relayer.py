@@ -1,25 +1,24 @@
 """The relayer in a committee member: it carries what others have said to the ledger, trusted for nothing.
 
 Rules:
-- a receipt is signed only after the leaf is in the journal, so an acknowledged leaf is never lost;
+- a receipt is signed only after the leaf is in the journal, and a restart reads it there, so an acknowledged
+  leaf is in the set that this member seals; once that set is written down, nothing more is acknowledged;
 - the set that a root stands for is journalled before the transaction and published after it;
 - a turn that a relayer sleeps through falls to the next committee member in the second half of the window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ledgerfed.consensus.authenticate import score_root
-from ledgerfed.errors import VerificationError
 from ledgerfed.node import walk
 from ledgerfed.node.desk import Desk
-from ledgerfed.node.messages import PROPOSAL, RECEIPT, SIGNATURE, Statement
+from ledgerfed.node.messages import RECEIPT, Statement
 from ledgerfed.node.validator import Validator
 from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf
-from ledgerfed.protocol.manifest import Outcome
-from ledgerfed.protocol.signature import require_signer
-from ledgerfed.protocol.typed_data import certificate_digest, receipt_digest
+from ledgerfed.protocol.signature import SIGNATURE_BYTES
+from ledgerfed.protocol.typed_data import receipt_digest
+
+SEAL, ANCHOR, SENT = "seal", "anchor", "sent certificate"
 
 
 class Relayer:
@@ -28,25 +27,29 @@ class Relayer:
     def __init__(self, desk: Desk, validator: Validator) -> None:
         self._desk = desk
         self._validator = validator
+        self._reread = b""
 
-    def acknowledge(self, fragments: Sequence[RoundEvidence]) -> None:
+    def acknowledge(self) -> None:
         """Sign receipts for the leaves that have come in, if it is this member's turn."""
-        desk = self._desk
+        desk, opened_at = self._desk, self._desk.view.opened_at
         if desk.rank() != 0:
             return
-        for leaf in (leaf for fragment in fragments for leaf in fragment.leaves):
-            if desk.notebook.leaves.get(leaf.index) == leaf:
+        if self._reread != opened_at:
+            self._reread = opened_at
+            self._read_acknowledged()
+        if desk.recalled(SEAL, opened_at) is None:
+            for leaf in desk.notebook.sealable():
                 self._receipt(leaf)
 
     def while_open(self) -> None:
         """Seal when every member's leaf is here, or patience is over."""
         desk, view = self._desk, self._desk.view
-        leaves = desk.notebook.leaves
+        leaves = desk.notebook.sealable()
         if not desk.may_relay() or len(leaves) < desk.config.min_updates:
             return
         if desk.patient() and len(leaves) < len(view.members):
             return
-        fragment = RoundEvidence.from_bytes(desk.remembered("seal", self._all_leaves))
+        fragment = RoundEvidence.from_bytes(desk.remembered(SEAL, view.opened_at, self._all_leaves))
         tree = walk.make_seal(fragment.leaves, desk.config.depth)
         desk.sent(
             "seal", desk.ports.ledger.seal(desk.ports.signer, view.round, tree.root, len(fragment.leaves))
@@ -55,13 +58,16 @@ class Relayer:
     def while_sealed(self) -> None:
         """Show the sealed set; anchor the score commitments when all are here, or patience is over."""
         desk, view = self._desk, self._desk.view
-        self._show("seal", "sealed set")
+        self._show(SEAL, view.opened_at, "sealed set")
         commitments = desk.notebook.commitments
         if not desk.may_relay() or len(commitments) < desk.config.quorum:
             return
-        if desk.patient() and len(commitments) < desk.config.committee:
+        # longer than those who score wait for openings, so that the last of them is not left out
+        if desk.patient(eighths=3) and len(commitments) < desk.config.committee:
             return
-        fragment = RoundEvidence.from_bytes(desk.remembered("anchor", self._all_commitments))
+        fragment = RoundEvidence.from_bytes(
+            desk.remembered(ANCHOR, view.sealed_transcript, self._all_commitments)
+        )
         desk.sent(
             "scores",
             desk.ports.ledger.scores(desk.ports.signer, view.round, score_root(desk.config, fragment)),
@@ -70,54 +76,69 @@ class Relayer:
     def while_scored(self) -> None:
         """Show the anchored set, propose the evidence, and send the certificate once a quorum has signed."""
         desk = self._desk
-        self._show("anchor", "anchored set")
+        self._show(ANCHOR, desk.view.sealed_transcript, "anchored set")
         if desk.may_speak():
             self._propose()
             self._send_certificate()
 
+    def _read_acknowledged(self) -> None:
+        """Take the leaves that were acknowledged before a restart into the notebook, before any other."""
+        desk = self._desk
+        for index in range(len(desk.view.members)):
+            data = desk.recalled(f"leaf {index}", desk.view.opened_at)
+            if data is not None:
+                desk.notebook.merge(RoundEvidence.from_bytes(data), desk.index)
+
     def _receipt(self, leaf: SignedLeaf) -> None:
         desk, view = self._desk, self._desk.view
-        desk.remembered(f"leaf {leaf.index}", lambda: desk.notebook.fragment(leaves=(leaf,)).to_bytes())
+        if not desk.is_due(f"receipt {leaf.index}"):
+            return
+        fragment = desk.notebook.fragment(leaves=(leaf,)).to_bytes()
+        desk.remembered(f"leaf {leaf.index}", view.opened_at, lambda: fragment)
         digest = receipt_digest(view.federation, view.round, leaf.index, leaf.leaf, view.opened_at)
         signature = desk.ports.signer.sign_digest(digest)
         receipt = Statement(view.round, desk.index, leaf.index, leaf.leaf, signature)
+        desk.notebook.take_receipt(receipt)
         desk.say(RECEIPT, f"receipt {leaf.index}", receipt.to_bytes())
 
     def _all_leaves(self) -> bytes:
         notebook = self._desk.notebook
-        return notebook.fragment(leaves=notebook.known_leaves()).to_bytes()
+        return notebook.fragment(leaves=notebook.sealable()).to_bytes()
 
     def _all_commitments(self) -> bytes:
         notebook = self._desk.notebook
         return notebook.fragment(commitments=notebook.known_commitments()).to_bytes()
 
-    def _show(self, step: str, key: str) -> None:
-        data = self._desk.recalled(step)
-        if data is not None:
+    def _show(self, step: str, about: bytes, key: str) -> None:
+        data = self._desk.recalled(step, about)
+        if data is not None and self._desk.is_due(key):
             self._desk.say_evidence(key, RoundEvidence.from_bytes(data))
 
     def _propose(self) -> None:
-        desk = self._desk
-        notebook = desk.notebook
-        scored = notebook.scored
-        if scored is None or notebook.sealed is None or len(notebook.reveals) <= 2 * desk.config.faults:
-            return
-        if len(notebook.reveals) < len(scored) and desk.patient():
-            return
-        proposal = notebook.evidence()
-        if desk.say(PROPOSAL, f"proposal {proposal.hash().hex()}", proposal.to_bytes()):
-            desk.proposals.append(proposal)
-            desk.report("propose")
+        """Propose what this member has certified itself, else all that it knows."""
+        proposal = self._validator.certified_evidence() or self._known_evidence()
+        if proposal is not None and self._desk.propose(proposal):
+            self._desk.report("propose")
+
+    def _known_evidence(self) -> RoundEvidence | None:
+        desk, notebook = self._desk, self._desk.notebook
+        if notebook.scored is None or notebook.sealed is None:
+            return None
+        revealed = len(notebook.reveals)
+        if revealed <= 2 * desk.config.faults or (revealed < len(notebook.scored) and desk.patient()):
+            return None
+        return notebook.evidence()
 
     def _send_certificate(self) -> None:
-        desk = self._desk
+        desk, view = self._desk, self._desk.view
         outcome = self._validator.outcome
-        if outcome is None or outcome.round != desk.view.round:
+        if outcome is None:
             return
-        signatures = self._signatures(outcome)
+        signatures = desk.notebook.signatures(walk.certified_transcript(outcome, view.transcript))
         if len(signatures) < desk.config.quorum:
             return
-        chosen = sorted(signatures)[: desk.config.quorum]
+        chosen = b"".join(list(signatures.values())[: desk.config.quorum])
+        sent = desk.remembered(SENT, view.transcript, lambda: chosen)
         manifest = outcome.manifest()
         desk.sent(
             "certify",
@@ -127,22 +148,6 @@ class Relayer:
                 manifest.hash(),
                 manifest.model,
                 manifest.reputation_root,
-                [signatures[index] for index in chosen],
+                [sent[at : at + SIGNATURE_BYTES] for at in range(0, len(sent), SIGNATURE_BYTES)],
             ),
         )
-
-    def _signatures(self, outcome: Outcome) -> dict[int, bytes]:
-        """Return the valid signatures over this outcome by committee index."""
-        desk, view = self._desk, self._desk.view
-        after = walk.certified_transcript(outcome, view.transcript)
-        digest = certificate_digest(view.federation, view.round, after)
-        found: dict[int, bytes] = {}
-        for topic, statement in desk.statements:
-            if topic != SIGNATURE or statement.subject != after or statement.signer >= desk.config.committee:
-                continue
-            try:
-                require_signer(digest, statement.signature, view.members[statement.signer], "a certificate")
-            except VerificationError:
-                continue
-            found[statement.signer] = statement.signature
-        return found

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledgerfed.consensus import PastUpdate
-from ledgerfed.errors import FitError
+from ledgerfed.errors import FitError, InvalidValueError
 from ledgerfed.models import Family
 from ledgerfed.node import walk
 from ledgerfed.node.desk import Desk
@@ -14,7 +14,9 @@ from ledgerfed.node.walk import LocalModel, Workbench
 from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf
 from ledgerfed.protocol.hashing import to_hex
 from ledgerfed.protocol.model import GlobalModel
-from ledgerfed.protocol.payload import InformationUpdate
+from ledgerfed.protocol.payload import InformationUpdate, decode_update, encode_update
+
+COMMIT, PAYLOAD = "commit", "payload"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +41,11 @@ def honest_update(context: TrainingContext) -> InformationUpdate:
 
 
 class Trainer:
-    """Commits, forces its leaf in when the relayer left it out, and opens."""
+    """Commits, forces its leaf in when the relayer left it out, and opens.
+
+    Payload and opening stand in the journal alone until the force window is over: nobody can be shown what
+    somebody might still copy (threat N2).
+    """
 
     def __init__(self, desk: Desk, bench: Workbench, family: Family, make_update: UpdateMaker) -> None:
         self._desk = desk
@@ -47,7 +53,7 @@ class Trainer:
         self._family = family
         self._make_update = make_update
         self._local: LocalModel | None = None
-        self._sat_out = 0
+        self._sat_out = b""
 
     def local_model(self) -> LocalModel:
         """Return the node's own model, fitted the first time; raises FitError when it cannot be fitted."""
@@ -58,35 +64,46 @@ class Trainer:
 
     def while_open(self) -> None:
         """Fit, commit and hand the signed leaf over; a node that cannot fit sits the round out."""
-        desk = self._desk
-        if self._sat_out == desk.view.round:
+        desk, opened_at = self._desk, self._desk.view.opened_at
+        if self._sat_out == opened_at:
             return
         try:
-            fragment = RoundEvidence.from_bytes(desk.remembered("commit", self._commit))
-        except FitError as error:
-            self._sat_out = desk.view.round
+            fragment = RoundEvidence.from_bytes(desk.remembered(COMMIT, opened_at, self._commit))
+        except (FitError, InvalidValueError) as error:  # no fit, or one that no payload can hold
+            self._sat_out = opened_at
             desk.report("sit out", str(error))
             return
-        desk.notebook.secret = fragment.openings[0].update_hash
         public = desk.notebook.fragment(leaves=fragment.leaves)
         if desk.say_evidence("leaf", public):
             desk.report("commit", to_hex(fragment.leaves[0].leaf))
 
     def while_sealed(self) -> None:
         """Force the leaf in if it is missing under the root; open it once the force window is over."""
-        desk = self._desk
+        desk, view = self._desk, self._desk.view
         mine = self._committed()
-        if mine is None:
+        if mine is None or view.seal is None:
             return
         leaf, on_ledger = mine.leaves[0].leaf, desk.notebook.effective_leaves().get(desk.index)
-        if desk.head < desk.view.end:
+        if desk.head >= view.end:
+            self.while_scored()
+        elif on_ledger != leaf:
+            # half the window is for the sealed set to come, the other half for everybody's transaction
             known = desk.notebook.sealed is not None
-            if on_ledger != leaf and (known or desk.head + 1 >= desk.view.end):
+            if known or desk.head >= view.seal.block + desk.config.windows.force // 2:
                 self._force(leaf)
-        elif on_ledger == leaf:
-            opening = walk.open_update(mine.openings[0], desk.view.federation, leaf)
-            if desk.say_evidence("opening", desk.notebook.fragment(openings=(opening,))):
-                desk.report("open", to_hex(opening.update_hash))
+
+    def while_scored(self) -> None:
+        """Open the leaf that the ledger holds; who has missed it may still have to decide about it."""
+        desk, view = self._desk, self._desk.view
+        mine = self._committed()
+        if mine is None or desk.notebook.effective_leaves().get(desk.index) != mine.leaves[0].leaf:
+            return
+        opening = walk.open_update(mine.openings[0], view.federation, mine.leaves[0].leaf)
+        payload = desk.recalled(PAYLOAD, view.opened_at)
+        if payload is not None and desk.is_due("opening"):
+            desk.ports.blobs.put(payload)
+        if desk.say_evidence("opening", desk.notebook.fragment(openings=(opening,))):
+            desk.report("open", to_hex(opening.update_hash))
 
     def _force(self, leaf: bytes) -> None:
         desk = self._desk
@@ -95,22 +112,23 @@ class Trainer:
         desk.sent("force", desk.ports.ledger.force(desk.ports.signer, desk.view.round, leaf))
 
     def _commit(self) -> bytes:
-        """Return leaf and opening as one fragment; the payload is in the store before this is journalled."""
-        desk = self._desk
-        context = TrainingContext(
-            self._bench, self.local_model(), desk.base_model(), desk.view.round, desk.index, desk.history()
-        )
-        update = self._make_update(context)
-        view = desk.view
+        """Return leaf and opening as one fragment; the payload is journalled before."""
+        desk, view = self._desk, self._desk.view
+        update = decode_update(desk.remembered(PAYLOAD, view.opened_at, self._payload))
         commitment = walk.make_leaf(view.federation, view.round, desk.index, update, desk.secret_salt("leaf"))
-        desk.ports.blobs.put(commitment.payload)
         deadline = view.deadline
         digest = walk.leaf_statement(view.federation, commitment, view.opened_at, deadline)
         leaf = SignedLeaf(desk.index, commitment.leaf, deadline, desk.ports.signer.sign_digest(digest))
         return desk.notebook.fragment(leaves=(leaf,), openings=(commitment.opening,)).to_bytes()
 
+    def _payload(self) -> bytes:
+        desk, view = self._desk, self._desk.view
+        base, history = desk.archive.base_model(view), desk.archive.history(view)
+        context = TrainingContext(self._bench, self.local_model(), base, view.round, desk.index, history)
+        return encode_update(self._make_update(context))
+
     def _committed(self) -> RoundEvidence | None:
         """Return what this node committed to in this round, if it did."""
         desk = self._desk
-        data = desk.recalled("commit")
+        data = desk.recalled(COMMIT, desk.view.opened_at)
         return RoundEvidence.from_bytes(data) if data is not None else None

@@ -2,21 +2,20 @@
 
 Rules:
 - scores are committed before any is revealed (threat V1);
-- one certificate per scored transcript, journalled before it leaves (threat V4);
-- a proposal that misses an opening or a reveal this validator holds is not signed: nobody is left out;
-- the outcome is computed here, never taken from the relayer (threat R6).
+- one certificate per scored transcript; the evidence behind it is journalled before the signature leaves, so
+  a restart signs the same again and never another one (threat V4);
+- the outcome is computed here, never taken from the relayer (threat R6);
+- a proposal that leaves out a reveal which this validator holds is not signed, unless f + 1 validators have
+  signed it: then an honest one has found it complete, and holding out would only let a validator that
+  reveals to a few stall the round (threat V3). What openings it must hold, `authenticate` says (rule 6);
+- a proposal is judged once its proposer's turn has come, so that nobody can divide the committee out of turn.
 """
 
 from __future__ import annotations
 
 from ledgerfed.consensus import authenticate
-from ledgerfed.errors import (
-    ConflictError,
-    InvalidValueError,
-    NotFoundError,
-    RoundAbortedError,
-    VerificationError,
-)
+from ledgerfed.consensus.history import held_openings
+from ledgerfed.errors import InvalidValueError, NotFoundError, RoundAbortedError, VerificationError
 from ledgerfed.node import walk
 from ledgerfed.node.desk import Desk
 from ledgerfed.node.messages import SIGNATURE, Statement
@@ -28,25 +27,38 @@ from ledgerfed.protocol.model import encode_model
 from ledgerfed.protocol.score import ScoreVector
 from ledgerfed.protocol.typed_data import score_commitment_digest
 
+SCORES, CERTIFICATE = "scores", "certificate"
+
 
 class Validator:
-    """Scores openings, reveals, decides and certifies. `outcome` is its own result for the current round."""
+    """Scores openings, reveals, decides and certifies."""
 
     def __init__(self, desk: Desk, bench: Workbench) -> None:
         self._desk = desk
         self._bench = bench
-        self._judged: set[bytes] = set()
-        self.outcome: Outcome | None = None
+        self._scored_at = b""
+        self._decided: dict[bytes, Outcome | None] = {}
+        self._certified: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What this validator has certified after the scored transcript that stands now, if anything."""
+        return self._certified if self._scored_at == self._desk.view.transcript else None
+
+    def certified_evidence(self) -> RoundEvidence | None:
+        """Return the evidence that this validator certifies, now and after any restart; None if none."""
+        data = self._desk.recalled(CERTIFICATE, self._desk.view.transcript)
+        return RoundEvidence.from_bytes(data) if data is not None else None
 
     def while_sealed(self) -> None:
         """Commit to scores once every leaf is opened, or patience is over."""
-        desk = self._desk
+        desk, view = self._desk, self._desk.view
         leaves = desk.notebook.effective_leaves()
-        if desk.head < desk.view.end or desk.notebook.sealed is None:
+        if desk.head < view.end or desk.notebook.sealed is None:
             return
         if desk.patient() and len(desk.notebook.openings) < len(leaves):
             return
-        fragment = RoundEvidence.from_bytes(desk.remembered("scores", self._score))
+        fragment = RoundEvidence.from_bytes(desk.remembered(SCORES, view.sealed_transcript, self._score))
         public = desk.notebook.fragment(commitments=fragment.commitments)
         if desk.say_evidence("score commitment", public):
             desk.report("score", to_hex(fragment.commitments[0].commitment))
@@ -54,15 +66,18 @@ class Validator:
     def while_scored(self) -> None:
         """Reveal the scores that were anchored; judge proposals and sign the outcome."""
         desk = self._desk
+        if self._scored_at != desk.view.transcript:
+            self._scored_at, self._decided, self._certified = desk.view.transcript, {}, None
         self._reveal()
-        for proposal in desk.proposals:
-            if self.outcome is None or self.outcome.round != desk.view.round:
-                self._judge(proposal)
+        if self._certified is None:
+            self._judge_proposals()
+        if self._certified is not None:
+            self._say_signature(self._certified)
 
     def _score(self) -> bytes:
         desk, view = self._desk, self._desk.view
         evidence = desk.notebook.evidence()
-        held = {o.update_hash for o in evidence.openings if self._reachable(o.update_hash)}
+        held = {o.update_hash for o in evidence.openings if desk.has(o.update_hash)}
         indices = frozenset(o.index for o in evidence.openings if o.update_hash in held)
         scores = walk.give_verdicts(self._bench, desk.index, desk.round_input(evidence, held), indices)
         vector = ScoreVector(view.round, desk.index, scores, desk.secret_salt("scores"))
@@ -75,64 +90,80 @@ class Validator:
 
     def _reveal(self) -> None:
         desk = self._desk
-        data = desk.recalled("scores")
-        if data is None or desk.notebook.scored is None:
+        data = desk.recalled(SCORES, desk.view.sealed_transcript)
+        if data is None or all(item.index != desk.index for item in desk.notebook.scored or ()):
             return
         mine = RoundEvidence.from_bytes(data)
-        if all(item.index != desk.index for item in desk.notebook.scored):
-            return
         if desk.say_evidence("reveal", desk.notebook.fragment(reveals=mine.reveals)):
             desk.report("reveal")
 
-    def _judge(self, proposal: RoundEvidence) -> None:
+    def _judge_proposals(self) -> None:
         desk = self._desk
-        digest = proposal.hash()
-        if digest in self._judged or not self._complete(proposal):
+        own = self.certified_evidence()
+        if own is not None:
+            self._judge(own.hash(), own)
             return
-        self._judged.add(digest)
+        in_turn = sorted((i for i in desk.proposals if desk.may_speak(i)), key=desk.rank)
+        for proposer in in_turn:
+            if self._certified is None:
+                self._judge(*desk.proposals[proposer])
+
+    def _judge(self, digest: bytes, proposal: RoundEvidence) -> None:
         try:
-            self._certify(proposal)
-        except (InvalidValueError, VerificationError, RoundAbortedError, ConflictError) as error:
-            desk.report("refuse", str(error))
+            outcome = self._decide(digest, proposal)
         except NotFoundError as error:
-            # a payload that f + 1 validators hold has not come through yet: judge again at the next look
-            self._judged.discard(digest)
-            desk.report("wait", str(error))
+            self._desk.note(
+                "wait", str(error)
+            )  # a payload that f + 1 validators hold has not come through yet
+            return
+        if outcome is not None and (self._is_complete(proposal) or self._is_vouched_for(outcome)):
+            self._certify(proposal, outcome)
 
-    def _complete(self, proposal: RoundEvidence) -> bool:
-        """Whether the proposal leaves out nothing that this validator holds."""
-        notebook = self._desk.notebook
-        opened = {o.index for o in proposal.openings}
-        revealed = {r.index for r in proposal.reveals}
-        return opened >= notebook.openings.keys() and revealed >= notebook.reveals.keys()
+    def _is_complete(self, proposal: RoundEvidence) -> bool:
+        return {r.index for r in proposal.reveals} >= self._desk.notebook.reveals.keys()
 
-    def _certify(self, proposal: RoundEvidence) -> None:
+    def _is_vouched_for(self, outcome: Outcome) -> bool:
+        after = walk.certified_transcript(outcome, self._desk.view.transcript)
+        return len(self._desk.notebook.signatures(after)) > self._desk.config.faults
+
+    def _decide(self, digest: bytes, proposal: RoundEvidence) -> Outcome | None:
+        """Return the outcome of a proposal, None if it is refused; each is decided once."""
+        if digest not in self._decided:
+            self._decided[digest] = None
+            try:
+                self._decided[digest] = self._replay(proposal)
+            except NotFoundError:
+                del self._decided[digest]
+                raise
+            except (InvalidValueError, VerificationError, RoundAbortedError) as error:
+                self._desk.report("refuse", str(error))
+        return self._decided[digest]
+
+    def _replay(self, proposal: RoundEvidence) -> Outcome:
         desk, view = self._desk, self._desk.view
         sealed_in = view.seal.block if view.seal else 0
         if authenticate(desk.config, view.members, proposal, sealed_in) != view.transcript:
             raise VerificationError(
                 f"round {view.round}: the proposal leads to another transcript than the ledger's"
             )
-        held = {o.update_hash for o in proposal.openings if self._reachable(o.update_hash)}
-        outcome = walk.decide_outcome(desk.round_input(proposal, held))
-        after = walk.certified_transcript(outcome, view.transcript)
-        if desk.remembered(f"certificate {view.transcript.hex()[:16]}", lambda: after) != after:
-            raise ConflictError(
-                f"round {view.round}: this node has certified another outcome; it signs no second"
-            )
-        blobs = desk.ports.blobs
-        for document in (proposal.to_bytes(), outcome.manifest().to_bytes(), encode_model(outcome.model)):
-            blobs.put(document)
-        self.outcome = outcome
-        signature = desk.ports.signer.sign_digest(walk.make_certificate(outcome, view.transcript))
-        statement = Statement(view.round, desk.index, desk.index, after, signature)
-        desk.statements.append((SIGNATURE, statement))
-        if desk.say(SIGNATURE, "signature", statement.to_bytes()):
+        held = {opening.update_hash for opening in held_openings(desk.config, proposal)}
+        return walk.decide_outcome(desk.round_input(proposal, held))
+
+    def _certify(self, proposal: RoundEvidence, outcome: Outcome) -> None:
+        desk = self._desk
+        document = proposal.to_bytes()
+        for data in (document, outcome.manifest().to_bytes(), encode_model(outcome.model)):
+            desk.ports.blobs.put(data)
+        if desk.remembered(CERTIFICATE, desk.view.transcript, lambda: document) == document:
+            self._certified = outcome
             desk.report("certify", to_hex(outcome.manifest().hash()))
 
-    def _reachable(self, digest: bytes) -> bool:
-        try:
-            self._desk.fetch(digest)
-        except NotFoundError:
-            return False
-        return True
+    def _say_signature(self, outcome: Outcome) -> None:
+        desk, view = self._desk, self._desk.view
+        if not desk.is_due("signature"):
+            return
+        after = walk.certified_transcript(outcome, view.transcript)
+        signature = desk.ports.signer.sign_digest(walk.make_certificate(outcome, view.transcript))
+        statement = Statement(view.round, desk.index, desk.index, after, signature)
+        desk.notebook.take_certificate(statement)
+        desk.say(SIGNATURE, "signature", statement.to_bytes())

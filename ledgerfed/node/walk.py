@@ -251,8 +251,12 @@ def _improvement(holdout: Design, base: GlobalModel, update: InformationUpdate |
     X, y = holdout.sample()
     theta = model_to_theta(base)
     before = float(np.mean((y - X @ theta) ** 2))
-    joined = _join(theta, model_to_precision(base), dequantise(update), cap / ONE)
-    after = float(np.mean((y - X @ joined) ** 2))
+    try:
+        joined = _join(theta, model_to_precision(base), dequantise(update), cap / ONE)
+    except np.linalg.LinAlgError:  # what it claims drowns everything else in rounding
+        return -ONE
+    with np.errstate(over="ignore", invalid="ignore"):
+        after = float(np.mean((y - X @ joined) ** 2))
     if not np.isfinite(after) or before <= 0:
         return -ONE
     return clip_score(round(ONE * max(-2.0, (before - after) / before)))
