@@ -21,6 +21,7 @@ TAGS = [
     {"name": "operation", "description": "Health of this server, and its problem codes"},
 ]
 _EVERYWHERE = {"500": "The server failed", "503": "The store cannot be read"}
+_PAGED = {"410": "A fork took back what the cursor stood on"}
 _PROBLEMS = {"404": "There is no such resource", "422": "The request is malformed"}
 
 
@@ -61,7 +62,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     examples = json.loads(_shipped("examples.json"))
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            _describe_problems(operation["responses"], listed=path.startswith("/v1/federations"))
+            _describe_problems(operation, listed=path.startswith("/v1/federations"))
             content = operation["responses"]["200"].get("content", {}).get("application/json")
             if content is not None and operation["operationId"] in examples:
                 content["example"] = examples[operation["operationId"]]
@@ -69,9 +70,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _describe_problems(responses: dict[str, Any], *, listed: bool) -> None:
+def _describe_problems(operation: dict[str, Any], *, listed: bool) -> None:
+    responses = operation["responses"]
     had_parameters = responses.pop("422", None) is not None
     wanted = _PROBLEMS if had_parameters else {}
+    if any(parameter["name"] == "cursor" for parameter in operation.get("parameters", ())):
+        wanted = wanted | _PAGED
     if listed:
         wanted = wanted | _EVERYWHERE
         responses["304"] = {"description": "The copy that If-None-Match names still stands"}

@@ -36,7 +36,7 @@ class Kind:
 CATALOGUE: Mapping[str, Kind] = {
     "invalid-request": Kind(422, "The request is malformed", "See errors for each field and correct it."),
     "invalid-value": Kind(422, "A value is not allowed", "See detail and correct the value."),
-    "invalid-cursor": Kind(422, "The cursor is not of this list", "Start again without a cursor."),
+    "invalid-cursor": Kind(404, "The list has no such page", "Start again without a cursor."),
     "cursor-stale": Kind(410, "A fork took back what the cursor stood on", "Start again without a cursor."),
     "not-found": Kind(404, "There is no such resource", "Follow the links of the collection above it."),
     "conflict": Kind(409, "Two statements that cannot both stand", "See detail."),
@@ -128,7 +128,9 @@ def _answer(request: Request, error: Exception) -> Response:
         case RequestValidationError():
             return problem(request, "invalid-request", "the request is malformed", _fields(error.errors()))
         case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
-            return problem(request, "method-not-allowed", f"{request.method} is not allowed here")
+            refusal = problem(request, "method-not-allowed", f"{request.method} is not allowed here")
+            refusal.headers["Allow"] = "GET"
+            return refusal
         case HTTPException():
             return problem(request, "not-found", f"there is nothing at {request.url.path}")
         case LedgerFedError() if error.code in CATALOGUE:

@@ -43,7 +43,7 @@ def test_a_cursor_of_another_list_or_filter_is_refused(served) -> None:
     cursor = _cursor(served, "/audit/trail?limit=2")
     for path in ("/rounds?", "/audit/trail?kind=Sealed&", "/nodes?"):
         answer = served.get(f"{path}cursor={cursor}")
-        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-cursor")
+        assert (answer.status_code, answer.json()["code"]) == (404, "invalid-cursor")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_cursor_of_another_list_or_filter_is_refused(served) -> None:
 )
 def test_a_forged_cursor_is_refused(served, spoil) -> None:
     answer = served.get("/rounds", params={"cursor": spoil(_cursor(served, "/rounds?limit=2"))})
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-cursor")
+    assert (answer.status_code, answer.json()["code"]) == (404, "invalid-cursor")
 
 
 def test_a_cursor_outlives_a_restart_of_the_server(served) -> None:

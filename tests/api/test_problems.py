@@ -70,6 +70,7 @@ def test_a_malformed_request_names_its_field(served, path: str, pointer: str) ->
 def test_nothing_can_be_written(served, method: str) -> None:
     answer = getattr(served.client, method)(served.path + "/rounds")
     _is_problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == "GET"
 
 
 def test_a_database_that_went_away_is_a_503_problem(served) -> None:
