@@ -192,8 +192,16 @@ def _is_copy(
     earliest = {index for number, index in authors if number == first}
     if first < given.evidence.round:
         return candidate.index not in earliest
-    seed = given.evidence.opened_at
-    return candidate.index != min(earliest, key=lambda index: order_key(seed, index))
+    return candidate.index != min(earliest, key=lambda index: _claim(given, index))
+
+
+def _claim(given: RoundInput, index: int) -> tuple[int, bytes]:
+    """Return how a node ranks among those who show the same data at once: the best reputation first.
+
+    Nobody sees an update before the seal, but an aborted round reveals updates that no evidence remembers;
+    whoever copies one of those has earned less than its author, or ties with it and draws lots.
+    """
+    return -given.reputations[index].trainer.value, order_key(given.evidence.opened_at, index)
 
 
 def _parts(candidate: Candidate) -> tuple[InformationUpdate, ExactInformation]:

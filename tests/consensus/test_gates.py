@@ -295,6 +295,15 @@ def test_v6_n3_of_two_equal_updates_in_one_round_exactly_one_counts(scene):
     assert kept == {3, 4}
 
 
+def test_v6_whoever_copies_the_opening_of_an_aborted_round_yields_to_its_better_known_author(scene):
+    """No evidence remembers an aborted round, so author and copier show the same data at once."""
+    rows = list(scene.reputations)
+    rows[3] = replace(rows[3], trainer=Evidence(rows[3].trainer.a, rows[3].trainer.b + ONE))
+    for number in range(6):
+        twins = replace(scene.send(3, scene.payloads[4]), opened_at=keccak(bytes([number])))
+        assert reason(replace(twins, reputations=tuple(rows)), 3) is Reason.COPY
+
+
 def test_v6_a_node_may_send_its_own_data_again(scene):
     past = tuple(PastUpdate(r, i, update_of(scene, i)) for r in (3, 4) for i in range(8))
     assert all(v.admitted for v in replace(scene, history=past).outcome().verdicts)
