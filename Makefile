@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint gas clean
+.PHONY: demo test test-all lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/ledgerfed demo
@@ -19,9 +19,6 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-
-gas: $(VENV)/installed-test
-	$(BIN)/pytest tests/contracts/test_gas.py -q -s
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
