@@ -74,8 +74,9 @@ class Relayer:
         )
 
     def while_scored(self) -> None:
-        """Show the anchored set, propose the evidence, and send the certificate once a quorum has signed."""
+        """Show both sets, propose the evidence, and send the certificate once a quorum has signed."""
         desk = self._desk
+        self._show(SEAL, desk.view.opened_at, "sealed set")
         self._show(ANCHOR, desk.view.sealed_transcript, "anchored set")
         if desk.may_speak():
             self._propose()
