@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledgerfed.errors import ConfigurationError, NotFoundError, VerificationError
+from ledgerfed.ledger.chain import BlockHeader
 from ledgerfed.ledger.events import Genesis
 from ledgerfed.node.chain_view import ChainView
 from ledgerfed.node.ports import Ledger
@@ -40,21 +41,26 @@ class Lookout:
             VerificationError: the chain contradicts itself, or holds no federation where it should.
             ConfigurationError: the contract was deployed for another configuration, or for another key.
         """
-        head = self._ledger.block_number()
-        tip = self._ledger.header(head).hash
-        if tip == view.block_hash:
+        tip = self._ledger.header(self._ledger.block_number())
+        if tip.hash == view.block_hash:
             return view, False
-        stands = self._stands(view, head)
-        seen = self._read(view if stands else self.unread, head)
-        if self._ledger.header(head).hash != tip:
-            raise NotFoundError(f"block {head} left the chain while its events were read; read again")
-        return seen.seen(head, tip), not stands
+        stands = self._stands(view, tip)
+        try:
+            seen = self._read(view if stands else self.unread, tip.number)
+        except VerificationError:
+            if self._ledger.header(tip.number).hash == tip.hash:
+                raise
+            raise NotFoundError(f"block {tip.number} left the chain while it was read; read again") from None
+        return seen.seen(tip.number, tip.hash), not stands
 
-    def _stands(self, view: ChainView, head: int) -> bool:
-        """Whether the branch that the view was read from is still the chain's."""
-        if view.block_hash == EMPTY:
+    def _stands(self, view: ChainView, tip: BlockHeader) -> bool:
+        """Whether the branch that the view was read from is still the chain's.
+
+        A change of branch while events were read shows here at the next look at the latest.
+        """
+        if view.block_hash == EMPTY or tip.parent_hash == view.block_hash:
             return True
-        return view.block <= head and self._ledger.header(view.block).hash == view.block_hash
+        return view.block < tip.number and self._ledger.header(view.block).hash == view.block_hash
 
     def _read(self, view: ChainView, head: int) -> ChainView:
         for event in self._ledger.read_events(view.block + 1, head):
