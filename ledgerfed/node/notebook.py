@@ -3,8 +3,9 @@
 Rules:
 - nothing enters that does not prove itself: leaves by signature, openings by the leaf on the ledger,
   commitments by signature over the sealed transcript, reveals by their commitment;
-- a piece that cannot be judged yet waits, and is judged again when the ledger has moved; so is every piece
-  that spoke about a ledger which has moved since (a forced leaf changes what an opening must hash to);
+- a piece that cannot be judged yet waits, and is judged again when the ledger has moved or a set has become
+  known; so is every piece that spoke about a ledger which has moved since (a forced leaf changes what an
+  opening must hash to);
 - what waits is bounded per sender, so nobody can crowd out what others say, or fill the memory;
 - the first leaf of a node counts here; a second one proves nothing about the first.
 """
@@ -62,23 +63,23 @@ class Notebook:
     def follow(self, view: ChainView) -> None:
         """Take note that the ledger has moved within this round or changed branch; judge everything again."""
         pieces = tuple(self._pieces())
-        waiting, self._waiting = self._waiting, {}
         self.view = view
         self.sealed = self.scored = None
         self.openings, self.commitments, self.reveals = {}, {}, {}
         for piece in pieces:
             self._take_in(piece)
-        for sender, fragments in waiting.items():
-            for fragment in fragments:
-                self.merge(fragment, sender)
+        self._judge_waiting()
 
     def merge(self, fragment: RoundEvidence, sender: int) -> None:
         """Take in what proves itself; keep what may do so later; drop what belongs to another history."""
         if not self._belongs(fragment):
             return
+        known = (self.sealed, self.scored)
         self._take_in(fragment)
         if not self._settled(fragment):
             self._keep(fragment, sender)
+        if known != (self.sealed, self.scored):
+            self._judge_waiting()
 
     def take_certificate(self, statement: Statement) -> None:
         """Take in a validator's signature over a transcript, if it is one; for which outcome shows later."""
@@ -222,6 +223,13 @@ class Notebook:
             return False
         missing = any(opening.index not in self.openings for opening in fragment.openings)
         return not missing or self.view.phase is Phase.SCORED
+
+    def _judge_waiting(self) -> None:
+        """Judge again what waits; what came with it may be what the next one waited for."""
+        waiting, self._waiting = self._waiting, {}
+        for sender, fragments in waiting.items():
+            for fragment in fragments:
+                self.merge(fragment, sender)
 
     def _keep(self, fragment: RoundEvidence, sender: int) -> None:
         """Let a fragment wait; of one sender only the newest few do."""
