@@ -211,7 +211,7 @@ def write_record(directory: Path, record: FederationRecord) -> None:
 
 
 def grant(rpc: JsonRpc, addresses: list[bytes]) -> None:
-    """Give each address GRANT wei from the development chain's first unlocked account.
+    """Give each address GRANT wei from the development chain's first unlocked account, one after the other.
 
     Raises:
         ConfigurationError: the chain has no unlocked account.
@@ -219,8 +219,7 @@ def grant(rpc: JsonRpc, addresses: list[bytes]) -> None:
     accounts = rpc.call("eth_accounts")
     if not accounts:
         raise ConfigurationError(f"{rpc.url} has no unlocked account to pay from; use a development chain")
-    transfers = [
-        ("eth_sendTransaction", ({"from": accounts[0], "to": to_hex(address), "value": hex(GRANT)},))
-        for address in addresses
-    ]
-    rpc.batch(transfers)
+    for address in addresses:
+        nonce = rpc.call("eth_getTransactionCount", accounts[0], "pending")
+        transfer = {"from": accounts[0], "to": to_hex(address), "value": hex(GRANT), "nonce": nonce}
+        rpc.call("eth_sendTransaction", transfer)
