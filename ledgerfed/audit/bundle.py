@@ -148,8 +148,6 @@ def _entries(path: Path, data: bytes) -> dict[str, bytes]:
             _require_names(path, archive.infolist())
             return {entry.filename: archive.read(entry) for entry in archive.infolist()}
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
-        if isinstance(error, InvalidValueError):
-            raise
         raise VerificationError(
             f"{path} is not a whole audit bundle ({error}); fetch or export it again"
         ) from error

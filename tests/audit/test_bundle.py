@@ -111,9 +111,10 @@ def test_a_bundle_without_one_of_its_documents_is_refused(files, tmp_path, name)
 
 
 def test_a_compressed_entry_is_refused_before_it_is_unpacked(files, tmp_path):
-    bomb = {**files, "blobs/" + "0" * 64: bytes(1 << 24)}
-    path = pack(tmp_path / "bomb.zip", sorted(bomb.items()), zipfile.ZIP_DEFLATED)
-    with pytest.raises(VerificationError, match="compressed"):
+    name = "blobs/" + "0" * 64
+    bomb = {name: bytes(1 << 24), **files}
+    path = pack(tmp_path / "bomb.zip", bomb.items(), zipfile.ZIP_DEFLATED)
+    with pytest.raises(VerificationError, match=f"holds {name} compressed; a bundle"):
         read_bundle(path)
 
 
@@ -121,6 +122,20 @@ def test_a_bundle_larger_than_the_limit_is_refused_unread(bundle, monkeypatch):
     monkeypatch.setattr(bundles, "MAX_BUNDLE_BYTES", 100)
     with pytest.raises(VerificationError, match="has at most 100"):
         read_bundle(bundle)
+
+
+def test_a_history_larger_than_the_limit_is_not_written(history, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundles, "MAX_BUNDLE_BYTES", 100)
+    with pytest.raises(VerificationError, match="has at most 100"):
+        write_bundle(history, tmp_path / "large.zip")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_with_another_digest_is_refused(files, tmp_path):
+    path = tmp_path / "odd.zip"
+    path.write_bytes(encode_archive({**files, CONFIG: files[CONFIG] + b" "}))
+    with pytest.raises(VerificationError, match=r"^config\.json has the SHA-256 0x"):
+        read_bundle(path)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from ledgerfed.audit.events import Genesis, MemberRegistered
 from ledgerfed.audit.replay import check_reveals, check_roots, check_signatures
 from ledgerfed.audit.rules import Rules, opening_state, replay_rounds
 from ledgerfed.errors import VerificationError
+from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import keccak
 
 
@@ -46,6 +47,13 @@ def test_the_round_itself_holds(rules, trace, documents, certificate):
     ("change", "reason"),
     [
         (lambda trace, docs: (replace(trace, number=4), docs), "the round of the manifest is 3, expected 4"),
+        (
+            lambda trace, docs: (
+                trace,
+                replace(docs, manifest=replace(docs.manifest, federation=Federation(1, b"c" * 20))),
+            ),
+            "the federation of the manifest",
+        ),
         (
             lambda trace, docs: (
                 replace(trace, number=4),

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from ledgerfed.audit import Certificate, ChainHead, Status, TrustInputs, verify_bundle, write_bundle
-from ledgerfed.audit.events import Aborted, Certified, Genesis
+from ledgerfed.audit.events import Aborted, Certified, Genesis, MemberRegistered
 from ledgerfed.errors import NotFoundError
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.model import encode_model
 from ledgerfed.protocol.signature import sign_digest
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.typed_data import certificate_digest
@@ -205,6 +206,125 @@ def test_a_missing_file_is_no_report_but_an_error(tmp_path):
         verify_bundle(tmp_path / "nowhere.zip")
 
 
+# --- genesis and registry --------------------------------------------------------------------------------
+
+
+def with_genesis(history, **changes):
+    lie = replace(genesis_of(history), **changes)
+    events = tuple(lie if isinstance(event, Genesis) else event for event in history.events)
+    return replace(history, events=events)
+
+
+@pytest.mark.parametrize(
+    ("changes", "step", "reason"),
+    [
+        ({"config_hash": keccak(b"x")}, 3, "the configuration hash of Genesis"),
+        ({"committee": 3}, 3, "the committee of Genesis is 3, expected 4"),
+        ({"depth": 4}, 3, "the depth of Genesis is 4, expected 3"),
+        ({"windows": (10, 4, 10, 10, 3)}, 3, "the windows of Genesis"),
+        ({"min_updates": 1}, 3, "min_updates of Genesis is 1, expected 2"),
+        ({"registry_hash": keccak(b"x")}, 4, "the registry hash of Genesis"),
+        ({"reputations": keccak(b"x")}, 5, "the reputation root of Genesis"),
+        ({"transcript": keccak(b"x")}, 5, "the transcript of Genesis"),
+    ],
+)
+def test_a_genesis_that_says_otherwise_is_refused(history, verify, changes, step, reason):
+    failure = verify(with_genesis(history, **changes)).failure
+    assert failure.number == step
+    assert failure.found.startswith(reason)
+
+
+def test_a_federation_that_starts_from_another_model_than_its_configuration_says_is_refused(
+    history, verify, walked
+):
+    other = encode_model(replace(walked.config.genesis_model(), contributors=7))
+    lie = with_genesis(history, model=keccak(other))
+    failure = verify(replace(lie, blobs={**lie.blobs, keccak(other): other})).failure
+    assert failure.number == 5
+    assert failure.found.startswith("the genesis model is ")
+
+
+def with_start(history, change):
+    """Return the history with other first events (members, then Genesis) in the same places."""
+    start = [event for event in history.events if isinstance(event, MemberRegistered | Genesis)]
+    moved = [replace(event, at=old.at) for event, old in zip(change(start), start, strict=False)]
+    return replace(history, events=(*moved, *history.events[len(start) :]))
+
+
+@pytest.mark.parametrize(
+    ("change", "step", "reason"),
+    [
+        (lambda e: [e[1], e[0], *e[2:]], 4, "the registry indices is [1, 0, 2, 3]"),
+        (lambda e: [replace(e[0], epoch=1), *e[1:]], 4, "the epochs is {0, 1}"),
+        (lambda e: [e[0], replace(e[1], member=e[0].member), *e[2:]], 4, "the number of different"),
+        (lambda e: [*e[:3], e[4]], 4, "3 members, from 4 to 8 are possible"),
+        (lambda e: [e[4], *e[:4]], 4, "the first events"),
+        (lambda e: e[:4], 2, "the number of Genesis events is 0, expected 1"),
+    ],
+)
+def test_a_registry_that_says_otherwise_is_refused(history, verify, change, step, reason):
+    failure = verify(with_start(history, change)).failure
+    assert failure.number == step
+    assert failure.found.startswith(reason)
+
+
+def test_members_of_another_transaction_than_genesis_are_refused(history, verify):
+    first, *rest = history.events
+    elsewhere = replace(first, at=replace(first.at, tx_hash=keccak(b"elsewhere")))
+    failure = verify(replace(history, events=(elsewhere, *rest))).failure
+    assert failure.number == 4
+    assert failure.found.startswith("the transactions that made the federation")
+
+
+def test_a_second_genesis_is_refused(history, verify):
+    last = history.events[-1]
+    again = replace(genesis_of(history), at=replace(last.at, log_index=last.at.log_index + 1))
+    failure = verify(replace(history, events=(*history.events, again))).failure
+    assert failure.number == 2
+    assert failure.found == "the number of Genesis events is 2, expected 1"
+
+
+# --- places on the chain ---------------------------------------------------------------------------------
+
+
+def with_place(history, position, **changes):
+    events = list(history.events)
+    events[position] = replace(events[position], at=replace(events[position].at, **changes))
+    return replace(history, events=tuple(events))
+
+
+def test_places_that_contradict_each_other_are_refused(history, verify):
+    seal, score = history.events[5], history.events[6]
+    in_genesis_block = {"block_hash": keccak(b"other")}
+    for lie, reason in [
+        (with_place(history, 4, **in_genesis_block), "hash and time of block 7"),
+        (with_place(history, 6, tx_hash=seal.at.tx_hash), "the block of transaction"),
+        (with_place(history, 6, block_hash=seal.at.block_hash), "two blocks have the same hash"),
+    ]:
+        failure = verify(lie).failure
+        assert failure.number == 6
+        assert failure.found.startswith(reason)
+    assert score.at.block_number != seal.at.block_number
+
+
+def test_the_head_is_the_block_of_the_last_event_or_a_later_one(history, verify):
+    last = history.events[-1].at
+    at_last = replace(history, head=replace(history.head, number=last.block_number, hash=last.block_hash))
+    assert verify(at_last).passed
+    other = replace(at_last, head=replace(at_last.head, hash=keccak(b"other")))
+    failure = verify(other).failure
+    assert failure.number == 6
+    assert failure.found.startswith(f"the hash of the head block {last.block_number}")
+
+
+def test_a_certificate_for_a_round_without_an_outcome_is_refused(history, verify):
+    surplus = replace(history.certificates[0], round=2)
+    certificates = (history.certificates[0], surplus, history.certificates[1])
+    failure = verify(replace(history, certificates=certificates)).failure
+    assert failure.number == 6
+    assert failure.found == "the rounds with a certificate is [1, 2, 3], expected [1, 3]"
+
+
 # --- certificates ----------------------------------------------------------------------------------------
 
 
@@ -332,7 +452,7 @@ def test_a_quorum_that_certifies_other_evidence_is_found_by_its_step(begun, walk
     walk_one(walk, evidence_lie=lie)
     failure = verify(walk.history()).failure
     assert failure.number == step
-    assert failure.found.startswith("round 1: ")
+    assert failure.found.count("round 1: ") == 1
 
 
 def test_a_round_on_another_base_than_the_last_certified_model_is_refused(begun, walk_one, verify):
