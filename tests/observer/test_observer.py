@@ -11,8 +11,11 @@ from sqlalchemy import text
 
 from ledgerfed.errors import ChainUnreachableError, ConflictError, VerificationError
 from ledgerfed.observer import MAX_REORG, Observer, check_index, follow, observe, reindex
+from ledgerfed.protocol.hashing import keccak, to_hex
 from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.signature import sign_digest
 from ledgerfed.protocol.transcript import Phase
+from ledgerfed.protocol.typed_data import certificate_digest
 from ledgerfed.store import Store, open_store
 from ledgerfed.store.chain_log import find_federation
 from ledgerfed.store.projections import projection_digest
@@ -207,6 +210,51 @@ def test_a_fork_deeper_than_allowed_is_never_followed(store: Store, chain: Simul
     chain.mine(MAX_REORG + 5)
     with pytest.raises(ConflictError, match=f"more than {MAX_REORG} blocks deep"):
         observer.advance()
+
+
+def test_a_chain_that_moves_while_it_is_read_is_not_mixed_up(
+    store: Store, chain: SimulatedFederation
+) -> None:
+    chain.mine()
+    chain.run_round()
+    moves = [FIRST_BLOCK + 3]
+
+    class Moving:
+        """Takes another way at the moment when a block is asked for."""
+
+        head = staticmethod(chain.head)
+        events = staticmethod(chain.events)
+
+        def block(self, number: int):
+            if number in moves:
+                moves.remove(number)
+                chain.fork(back=3, branch=b"other")
+                chain.run_round(refused={1: Reason.COPY})
+            return chain.block(number)
+
+    observe(store, Moving(), chain.federation, FIRST_BLOCK, 50).advance()
+    assert moves == []
+    with store.database.read() as connection:
+        rows = connection.execute(text("SELECT number, hash FROM blocks WHERE canonical ORDER BY 1"))
+        blocks = rows.all()
+        trail = read_trail(connection, 1, after=None, limit=50)
+    assert [row.hash for row in blocks] == [chain.block(row.number).hash for row in blocks]
+    assert [e.kind for e in trail if e.canonical][-3:] == ["Sealed", "Scored", "Certified"]
+
+
+def test_who_is_not_of_the_committee_is_not_listed_among_the_signers(store: Store) -> None:
+    chain = SimulatedFederation(store.blobs, nodes=5, committee=4)
+    chain.run_round()
+    (event,) = chain.events(chain.head().hash)
+    digest = certificate_digest(chain.federation, 1, chain.now.t)
+    outsiders = [to_hex(sign_digest(key, digest)) for key in (chain.keys[4], keccak(b"nobody"))]
+    signatures = [*event.arguments["signatures"], *outsiders]
+    chain.forge(
+        chain.head().number, [replace(event, arguments={**event.arguments, "signatures": signatures})]
+    )
+    _observer(store, chain).advance()
+    with store.database.read() as connection:
+        assert [c.validator for c in read_certificate(connection, 1, 1)] == [0, 1, 2]
 
 
 def test_a_lost_event_stops_the_index(store: Store, chain: SimulatedFederation) -> None:

@@ -23,6 +23,8 @@ from pathlib import Path
 from sqlalchemy import text
 from ledgerfed.store import open_store
 store = open_store(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
 for _ in range(int(sys.argv[2])):
     with store.database.write() as connection:
         number = connection.execute(text("SELECT first_block FROM federations")).scalar()
@@ -48,7 +50,11 @@ def test_six_writers_at_once_lose_nothing(tmp_path: Path) -> None:
             insert = "INSERT INTO federations (chain_id, contract, first_block) VALUES (1, :c, 0)"
             connection.execute(text(insert), {"c": b"\x11" * 20})
         command = [sys.executable, "-c", _COUNT, str(tmp_path), "40"]
-        writers = [subprocess.Popen(command) for _ in range(6)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        writers = [subprocess.Popen(command, **pipes) for _ in range(6)]
+        assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 6
+        for writer in writers:
+            writer.stdin.close()
         assert [writer.wait() for writer in writers] == [0] * 6
         with store.database.read() as connection:
             assert connection.execute(text("SELECT first_block FROM federations")).scalar() == 240
