@@ -13,6 +13,7 @@ from ledgerfed.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ledgerfed.evaluation.federation import FederationRecord
+    from ledgerfed.store import Store
 
 FOLLOW_SECONDS = 1.0
 
@@ -23,14 +24,17 @@ def run_serve(directory: Path, host: str, port: int, rpc: str | None, *, as_json
     from ledgerfed_api import Settings, create_app
 
     from ledgerfed.cli.workspace import record_of
+    from ledgerfed.store import open_store
 
     record = record_of(directory)
+    settings = Settings(workspace=directory)
     listener = _listen(host, port)
     with ExitStack() as stack:
         stack.callback(listener.close)
         if rpc is not None:
-            _keep_in_step(stack, directory, record, rpc)
-        app = create_app(Settings(workspace=directory))
+            store = stack.enter_context(open_store(directory, settings.database_url))
+            _keep_in_step(stack, store, record, rpc)
+        app = create_app(settings)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         address = f"http://{host}:{listener.getsockname()[1]}"
         contract = "0x" + record.federation.contract.hex()
@@ -57,16 +61,14 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _keep_in_step(stack: ExitStack, directory: Path, record: FederationRecord, rpc: str) -> None:
+def _keep_in_step(stack: ExitStack, store: Store, record: FederationRecord, rpc: str) -> None:
     """Follow the chain in a thread until the stack unwinds; what is wrong with the chain is raised here."""
     from ledgerfed.cli.workspace import connect
     from ledgerfed.ledger.rpc import JsonRpc
     from ledgerfed.observer import follow, observe
     from ledgerfed.observer.ledger_source import LedgerSource
-    from ledgerfed.store import open_store
 
     source = LedgerSource(connect(rpc, record), JsonRpc(rpc))
-    store = stack.enter_context(open_store(directory))
     observer = observe(store, source, record.federation, record.deployed_in, confirmations=1)
     stop = threading.Event()
     follower = threading.Thread(target=follow, args=(observer, stop, FOLLOW_SECONDS), daemon=True)
