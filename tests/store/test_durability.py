@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from ledgerfed.errors import StoreError
+from ledgerfed.ledger.outbox_store import OutboxEntry
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.store import Store, open_store
 
@@ -20,7 +22,7 @@ FEDERATION = Federation(31337, b"\x11" * 20)
 _COUNT = """
 import sys
 from pathlib import Path
-from sqlalchemy import text
+from sqlalchemy import event, text
 from ledgerfed.store import open_store
 store = open_store(Path(sys.argv[1]))
 print("ready", flush=True)
@@ -106,3 +108,21 @@ def test_a_hash_of_another_length_is_refused_by_the_database(store: Store) -> No
         store.database.write() as connection,
     ):
         connection.execute(statement, {"c": b"\x11" * 19})
+
+
+def test_the_journal_and_the_outbox_reach_the_disk_before_they_return(tmp_path: Path) -> None:
+    levels: list[str] = []
+    with open_store(tmp_path) as store:
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith("PRAGMA synchronous"):
+                levels.append(statement.split()[-1])
+
+        event.listen(store.database.engine, "before_cursor_execute", note)
+        with store.database.write():
+            pass
+        store.journal.record(FEDERATION, 0, 1, "leaf", b"signed")
+        entry = OutboxEntry(31337, b"\x11" * 20, 1, "seal", b"\x22" * 20, 0, b"calldata")
+        store.outbox.add(entry)
+        store.outbox.update(replace(entry, state="signed"), "queued")
+    assert levels == ["NORMAL", "FULL", "FULL", "FULL"]
