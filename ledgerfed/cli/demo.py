@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,9 +144,11 @@ def _lines(
     yield from report.lines()
     yield ""
     yield f"bundle  {document['bundle']}"
-    yield f"serve   ledgerfed serve --dir {directory}"
+    program = "ledgerfed" if shutil.which("ledgerfed") else sys.argv[0]
+    yield f"serve   {program} serve --dir {directory}"
     yield "query   curl http://127.0.0.1:8080/v1/federations"
-    yield f"verify  ledgerfed audit verify {document['bundle']}"
+    yield f"export  {program} audit export --dir {directory} -o bundle.zip"
+    yield f"verify  {program} audit verify {document['bundle']}"
 
 
 def _row(ratios: Mapping[str, float]) -> str:
