@@ -69,6 +69,21 @@ def test_a_round_becomes_immutable_only_behind_the_confirmations(serve) -> None:
     assert meta["block_hash"] == "0x" + served.chain.block(ended).hash.hex()
 
 
+def test_a_reputation_before_the_end_of_a_round_is_never_kept_for_the_one_after_it(served) -> None:
+    before = served.get("/proofs/reputation?round=5&node=1")
+    assert (before.headers["cache-control"], before.json()["round"]) == ("no-cache", 4)
+    served.chain.score()
+    evidence = served.chain._evidence()
+    manifest = served.chain.certify(publish=False)
+    served.observer.advance()
+    assert served.get("/proofs/reputation?round=5&node=1").status_code == 404
+    served.chain.publish(manifest, evidence)
+    served.observer.advance()
+    after = served.get("/proofs/reputation?round=5&node=1")
+    assert after.json()["round"] == 5
+    assert "immutable" in after.headers["cache-control"]
+
+
 def test_a_round_without_its_documents_is_not_immutable(serve) -> None:
     served = serve(empty=True)
     served.chain.seal()

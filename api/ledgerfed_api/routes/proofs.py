@@ -10,10 +10,10 @@ from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import EMPTY, to_hex
 from ledgerfed.protocol.merkle import PositionalTree, build_tree, verify_inclusion
 from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree
-from ledgerfed.store.reading import last_reputation_round, read_reputations
+from ledgerfed.store.reading import last_reputation_round, read_reputations, unfinished_rounds
 from ledgerfed.store.records import ReputationRecord, RoundRecord
 from ledgerfed_api import present
-from ledgerfed_api.replies import reply
+from ledgerfed_api.replies import reply, reply_live
 from ledgerfed_api.routes.parameters import DeskOf, FederationId, NodeQuery, RoundQuery
 from ledgerfed_api.schemas import LeafProof, ReputationProof
 from ledgerfed_api.view import View
@@ -72,13 +72,16 @@ def get_exclusion_proof(
 def get_reputation_proof(
     request: Request, desk: DeskOf, federation: FederationId, round_id: RoundQuery, node: NodeQuery
 ) -> Response:
-    """After an aborted round, the proof is of the round that the reputation comes from."""
+    """An aborted round changes no reputation, one under way not yet: the proof is of the round before."""
     with desk.look(federation) as view:
         asked = view.round(round_id)
         number = last_reputation_round(view.connection, view.id, asked.number)
-        if number is None:
+        folded = [r.number for r in unfinished_rounds(view.connection, view.id)]
+        if number is None or any(number < n <= asked.number for n in folded):
             raise NotFoundError(f"no reputation is known after round {asked.number}; see its documents")
         found = view.round(str(number))
+        if not view.is_final(asked):
+            return reply_live(request, _reputation_proof(view, found, node))
         return reply(
             request,
             view,
