@@ -112,5 +112,11 @@ def test_values_that_cannot_be_do_not_exist(make, reason):
         make()
 
 
+@pytest.mark.parametrize("name", ["block_hash", "tx_hash"])
+def test_a_place_has_whole_hashes(history, name):
+    with pytest.raises(InvalidValueError, match=f"{name} must be 32 bytes"):
+        replace(history.events[0].at, **{name: bytes(31)})
+
+
 def test_a_certificate_splits_into_its_signatures():
     assert Certificate(1, b"a" * 65 + b"b" * 65).split() == (b"a" * 65, b"b" * 65)
