@@ -179,10 +179,11 @@ class Notebook:
             )
             if self._signed(digest, item.signature, item.index, "a leaf"):
                 self.leaves[item.index] = item
-        if view.seal is None or self.sealed is not None or not fragment.leaves:
-            return
-        if seal_root(self.config, fragment) == view.seal.root:
-            self.sealed = fragment.leaves
+        for leaves in (fragment.leaves, _ascending(self.leaves)):  # a relayer that died has shown no set
+            if view.seal is None or self.sealed is not None or len(leaves) != view.seal.n:
+                continue
+            if seal_root(self.config, self.fragment(leaves=leaves)) == view.seal.root:
+                self.sealed = leaves
 
     def _take_openings(self, fragment: RoundEvidence) -> None:
         leaves = self.effective_leaves()
@@ -202,10 +203,11 @@ class Notebook:
             )
             if self._signed(digest, item.signature, item.index, "a score commitment"):
                 self.commitments[item.index] = item
-        if view.phase is not Phase.SCORED or self.scored is not None or not fragment.commitments:
-            return
-        if score_root(self.config, fragment) == view.score_root:
-            self.scored = fragment.commitments
+        for commitments in (fragment.commitments, _ascending(self.commitments)):
+            if view.phase is not Phase.SCORED or self.scored is not None or not commitments:
+                continue
+            if score_root(self.config, self.fragment(commitments=commitments)) == view.score_root:
+                self.scored = commitments
 
     def _take_reveals(self, fragment: RoundEvidence) -> None:
         commitments = {item.index: item.commitment for item in self.scored or ()}

@@ -51,12 +51,11 @@ class Validator:
         return RoundEvidence.from_bytes(data) if data is not None else None
 
     def while_sealed(self) -> None:
-        """Commit to scores once every leaf is opened, or patience is over."""
+        """Commit to scores once every update is here, or patience is over."""
         desk, view = self._desk, self._desk.view
-        leaves = desk.notebook.effective_leaves()
         if desk.head < view.end or desk.notebook.sealed is None:
             return
-        if desk.patient() and len(desk.notebook.openings) < len(leaves):
+        if desk.patient() and not self._holds_everything():
             return
         fragment = RoundEvidence.from_bytes(desk.remembered(SCORES, view.sealed_transcript, self._score))
         public = desk.notebook.fragment(commitments=fragment.commitments)
@@ -73,6 +72,11 @@ class Validator:
             self._judge_proposals()
         if self._certified is not None:
             self._say_signature(self._certified)
+
+    def _holds_everything(self) -> bool:
+        openings = self._desk.notebook.openings
+        held = [self._desk.has(opening.update_hash) for opening in openings.values()]
+        return all(held) and len(openings) == len(self._desk.notebook.effective_leaves())
 
     def _score(self) -> bytes:
         desk, view = self._desk, self._desk.view

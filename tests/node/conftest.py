@@ -1,4 +1,4 @@
-"""Federations of four nodes with small panels on a real chain, whose nodes can sleep, die, lie and lose mail."""
+"""Federations of four nodes on a real chain, whose nodes can sleep, die, lie and lose mail."""
 
 from __future__ import annotations
 
@@ -193,16 +193,14 @@ class World:
                     busy |= agent.step(last_round)
             if not busy:
                 mined += 1
-                assert mined <= MINED_AT_MOST, [(i, a.view.round, a.view.phase) for i, a in self.agents.items()]
+                assert mined <= MINED_AT_MOST, [
+                    (i, a.view.round, a.view.phase) for i, a in self.agents.items()
+                ]
                 ledger.wait_for_block(ledger.block_number() + 1)
         return mined
 
     def steps(self, index: int | None = None, round_number: int | None = None) -> list[str]:
-        return [
-            p.step
-            for p in self.seen
-            if index in (None, p.index) and round_number in (None, p.round)
-        ]
+        return [p.step for p in self.seen if index in (None, p.index) and round_number in (None, p.round)]
 
     def view(self) -> ChainView:
         """What the node that knows most sees; the same for all that are awake between two runs."""
@@ -244,7 +242,9 @@ def new_world(
     """Found a federation; `config` changes the configuration, `fault` is the network's."""
     worlds: list[World] = []
 
-    def found(fault: Fault | None = None, config: dict[str, object] | None = None, **options: object) -> World:
+    def found(
+        fault: Fault | None = None, config: dict[str, object] | None = None, **options: object
+    ) -> World:
         transport = InProcessTransport(fault) if fault else InProcessTransport()
         directory = tmp_path / str(len(worlds))
         settings = configuration(**(config or {}))

@@ -11,7 +11,7 @@ from ledgerfed.errors import ConfigurationError, FitError, VerificationError
 from ledgerfed.exchange import dequantise, model_to_precision, model_to_theta
 from ledgerfed.ledger import demo_key
 from ledgerfed.models import load_family
-from ledgerfed.node import NodeAgent
+from ledgerfed.node import NodeAgent, honest_update
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.payload import decode_update
 from ledgerfed.protocol.score import ONE
@@ -129,12 +129,7 @@ def test_a_node_that_cannot_fit_sits_out_and_validates_all_the_same(new_world) -
 
 def test_an_update_that_no_payload_can_hold_makes_the_node_sit_out(new_world) -> None:
     def overflow(context):
-        return replace(context_update(context), z=(1 << 40,) * 3)
-
-    def context_update(context):
-        from ledgerfed.node import honest_update
-
-        return honest_update(context)
+        return replace(honest_update(context), z=(1 << 40,) * 3)
 
     world = new_world(updates={2: overflow})
     world.start()
@@ -151,7 +146,7 @@ def test_another_configuration_than_the_contracts_is_refused_in_one_line(world) 
     assert "\n" not in str(refusal.value)
 
 
-def test_a_contract_that_enforces_other_terms_than_its_configuration_is_refused(new_world, monkeypatch) -> None:
+def test_a_contract_with_other_terms_than_its_configuration_is_refused(new_world, monkeypatch) -> None:
     world = new_world()
     promised = replace(world.config, windows=replace(world.config.windows, certify=30))
     monkeypatch.setattr(type(world.config), "hash", lambda config: promised_hash)
