@@ -7,12 +7,15 @@ from dataclasses import fields
 
 from ledgerfed.audit import Certificate, ChainHead, FederationHistory
 from ledgerfed.audit import events as audited
+from ledgerfed.consensus.history import held_openings
+from ledgerfed.errors import NotFoundError
 from ledgerfed.ledger import LedgerGateway
 from ledgerfed.ledger import events as emitted
 from ledgerfed.ledger.inspection import observe_transaction
 from ledgerfed.ledger.rpc import JsonRpc
+from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
-from ledgerfed.protocol.hashing import keccak
+from ledgerfed.protocol.hashing import keccak, to_hex
 from ledgerfed.protocol.manifest import Manifest
 
 Fetch = Callable[[bytes], bytes]
@@ -28,7 +31,7 @@ def read_history(ledger: LedgerGateway, rpc: JsonRpc, deployed_in: int, fetch: F
     head = ledger.header(ledger.block_number())
     events = ledger.read_events(deployed_in, head.number)
     certificates = tuple(
-        Certificate(event.round, observe_transaction(rpc, event.at.tx_hash).signatures)
+        Certificate(event.round, _certificate(rpc, event))
         for event in events
         if isinstance(event, emitted.Certified)
     )
@@ -41,7 +44,7 @@ def read_history(ledger: LedgerGateway, rpc: JsonRpc, deployed_in: int, fetch: F
         events=tuple(_audited(event) for event in events),
         certificates=certificates,
         head=ChainHead(head.number, head.hash, ledger.transcript(head.number)),
-        blobs=_documents(events, genesis.model, fetch),
+        blobs=_documents(FederationConfig.from_bytes(config), events, genesis.model, fetch),
     )
 
 
@@ -58,21 +61,35 @@ def gas_by_round(
             deployment = observed.gas_used
             continue
         gas = rounds.setdefault(event.round, {})
-        gas[observed.kind.value] = gas.get(observed.kind.value, 0) + observed.gas_used
+        kind = observed.kind.value if observed.kind else "through another contract"
+        gas[kind] = gas.get(kind, 0) + observed.gas_used
     return deployment, rounds
 
 
+def _certificate(rpc: JsonRpc, event: emitted.Certified) -> bytes:
+    signatures = observe_transaction(rpc, event.at.tx_hash).signatures
+    if not signatures:
+        raise NotFoundError(
+            f"round {event.round} was certified through another contract, in {to_hex(event.at.tx_hash)}; "
+            "its signatures do not stand in the call, so no bundle can hold them"
+        )
+    return b"".join(signatures)
+
+
 def _documents(
-    events: tuple[emitted.LedgerEvent, ...], genesis_model: bytes, fetch: Fetch
+    config: FederationConfig,
+    events: tuple[emitted.LedgerEvent, ...],
+    genesis_model: bytes,
+    fetch: Fetch,
 ) -> dict[bytes, bytes]:
-    """Return all that the certified rounds refer to by hash: manifests, evidences, payloads, models."""
+    """Return what the certified rounds refer to by hash: manifests, evidences, models, available payloads."""
     blobs = {genesis_model: fetch(genesis_model)}
     for event in events:
         if isinstance(event, emitted.Certified):
             manifest = Manifest.from_bytes(fetch(event.manifest))
             evidence = RoundEvidence.from_bytes(fetch(manifest.evidence))
             wanted = [event.manifest, manifest.evidence, manifest.model]
-            wanted += [opening.update_hash for opening in evidence.openings]
+            wanted += [opening.update_hash for opening in held_openings(config, evidence)]
             blobs |= {digest: fetch(digest) for digest in wanted}
     return blobs
 

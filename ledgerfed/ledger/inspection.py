@@ -9,23 +9,27 @@ from ledgerfed.ledger.calls import TransactionKind, functions
 from ledgerfed.ledger.rpc import JsonRpc, data
 from ledgerfed.ledger.transactions import receipt_of
 from ledgerfed.protocol.hashing import to_hex
+from ledgerfed.protocol.signature import SIGNATURE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedTransaction:
-    """What a transaction called, the gas it used, who sent it, and the signatures of a certify call."""
+    """What a transaction called, the gas it used, who sent it, and the signatures of a certify call.
 
-    kind: TransactionKind
+    `kind` is None when another contract stood between; then the signatures are empty, as for other kinds.
+    """
+
+    kind: TransactionKind | None
     gas_used: int
     sender: bytes
-    signatures: bytes
+    signatures: tuple[bytes, ...]
 
 
 def observe_transaction(rpc: JsonRpc, tx_hash: bytes) -> ObservedTransaction:
     """Return what the transaction with this hash did.
 
     Raises:
-        NotFoundError: the chain does not know it, or it calls none of the contract's functions.
+        NotFoundError: the chain does not know it (any more).
     """
     found = rpc.call("eth_getTransactionByHash", to_hex(tx_hash))
     receipt = receipt_of(rpc, tx_hash)
@@ -33,24 +37,19 @@ def observe_transaction(rpc: JsonRpc, tx_hash: bytes) -> ObservedTransaction:
         raise NotFoundError(f"the chain has no transaction {to_hex(tx_hash)}")
     calldata = data(found["input"])
     kind = _kind(found["to"], calldata)
-    return ObservedTransaction(
-        kind,
-        receipt.gas_used,
-        data(found["from"]),
-        _signatures(calldata) if kind is TransactionKind.CERTIFY else b"",
-    )
+    signatures = _signatures(calldata) if kind is TransactionKind.CERTIFY else ()
+    return ObservedTransaction(kind, receipt.gas_used, data(found["from"]), signatures)
 
 
-def _kind(to: str | None, calldata: bytes) -> TransactionKind:
+def _kind(to: str | None, calldata: bytes) -> TransactionKind | None:
     if to is None:
         return TransactionKind.DEPLOY
-    for kind in TransactionKind:
-        if kind is not TransactionKind.DEPLOY and functions()[kind].selector == calldata[:4]:
-            return kind
-    raise NotFoundError(f"no function of the contract has the selector 0x{calldata[:4].hex()}")
+    calls = (kind for kind in TransactionKind if kind is not TransactionKind.DEPLOY)
+    return next((kind for kind in calls if functions()[kind].selector == calldata[:4]), None)
 
 
-def _signatures(calldata: bytes) -> bytes:
+def _signatures(calldata: bytes) -> tuple[bytes, ...]:
     from eth_abi.abi import decode
 
-    return bytes(decode(functions()[TransactionKind.CERTIFY].inputs, calldata[4:])[-1])
+    joined = decode(functions()[TransactionKind.CERTIFY].inputs, calldata[4:])[-1]
+    return tuple(joined[k : k + SIGNATURE_BYTES] for k in range(0, len(joined), SIGNATURE_BYTES))

@@ -7,12 +7,11 @@ from dataclasses import fields
 from typing import Any
 
 from ledgerfed.errors import NotFoundError
-from ledgerfed.ledger.calls import TransactionKind, functions
 from ledgerfed.ledger.events import Certified, LedgerEvent
 from ledgerfed.ledger.gateway import LedgerGateway
-from ledgerfed.ledger.rpc import JsonRpc, data
+from ledgerfed.ledger.inspection import observe_transaction
+from ledgerfed.ledger.rpc import JsonRpc
 from ledgerfed.protocol.hashing import to_hex
-from ledgerfed.protocol.signature import SIGNATURE_BYTES
 from ledgerfed.store.records import BlockRecord, EventRecord
 
 
@@ -44,24 +43,10 @@ class LedgerSource:
     def _record(self, event: LedgerEvent) -> EventRecord:
         arguments = {f.name: _spell(getattr(event, f.name)) for f in fields(event) if f.name != "at"}
         if isinstance(event, Certified):
-            arguments["signatures"] = [to_hex(s) for s in self._signatures(event.at.tx_hash)]
+            observed = observe_transaction(self._rpc, event.at.tx_hash)
+            arguments["signatures"] = [to_hex(signature) for signature in observed.signatures]
         number = getattr(event, "round", 0)
         return EventRecord(event.at.log_index, event.at.tx_hash, event.name, number, arguments)
-
-    def _signatures(self, tx_hash: bytes) -> list[bytes]:
-        """Return the signatures in a certify transaction; none when another contract made the call."""
-        from eth_abi.abi import decode
-
-        certify = functions()[TransactionKind.CERTIFY]
-        transaction = self._rpc.call("eth_getTransactionByHash", to_hex(tx_hash))
-        if transaction is None:
-            raise NotFoundError(f"the transaction {to_hex(tx_hash)} left the chain")
-        calldata = data(transaction["input"])
-        if not calldata.startswith(certify.selector):
-            return []
-        signatures = decode(certify.inputs, calldata[len(certify.selector) :])[-1]
-        step = SIGNATURE_BYTES
-        return [signatures[k : k + step] for k in range(0, len(signatures), step)]
 
 
 def _spell(value: Any) -> Any:
