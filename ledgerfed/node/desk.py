@@ -82,6 +82,7 @@ class Desk:
         self.deeds = 0
         self._said: dict[str, tuple[int, int]] = {}
         self._noted: dict[tuple[str, str], int] = {}
+        self._missed: dict[bytes, int] = {}
         self._written: dict[tuple[int, str], bytes] = {}
         self._on_progress = on_progress
         ports.blobs.put(config.to_bytes())
@@ -107,7 +108,8 @@ class Desk:
             self._said = {}
         if view.opened_at != before.opened_at:
             self.notebook = Notebook(self.config, view)
-            self.proposals, self._said, self._noted, self._written = {}, {}, {}, {}
+            self.proposals, self._written = {}, {}
+            self._said, self._noted, self._missed = {}, {}, {}
         elif view.transcript != before.transcript:
             self.notebook.follow(view)
 
@@ -259,10 +261,13 @@ class Desk:
         raise NotFoundError(f"no peer has the bytes with the hash {to_hex(digest)}; wait for one that does")
 
     def has(self, digest: bytes) -> bool:
-        """Return whether the bytes with this hash are here now, pulled from a peer if need be."""
+        """Return whether the bytes with this hash are here; peers are asked for them once a block."""
+        if self._missed.get(digest) == self.head:
+            return False
         try:
             self.fetch(digest)
         except NotFoundError:
+            self._missed[digest] = self.head
             return False
         return True
 

@@ -111,6 +111,14 @@ class Notebook:
         """Return the leaves that are good for a seal in the last block of the window, by index."""
         return tuple(item for item in _ascending(self.leaves) if item.deadline >= self.view.deadline)
 
+    def is_signed(self, item: SignedLeaf) -> bool:
+        """Return whether the node at the leaf's index has signed it for this round."""
+        view = self.view
+        digest = leaf_digest(
+            view.federation, view.round, item.index, item.leaf, view.opened_at, item.deadline
+        )
+        return self._signed(digest, item.signature, item.index, "a leaf")
+
     def effective_leaves(self) -> dict[int, bytes]:
         """Return the leaf that counts per index, as far as the sealed set is known."""
         leaves = {item.index: item.leaf for item in self.sealed or ()}
@@ -174,10 +182,7 @@ class Notebook:
         for item in fragment.leaves:
             if item.index in self.leaves:
                 continue
-            digest = leaf_digest(
-                view.federation, view.round, item.index, item.leaf, view.opened_at, item.deadline
-            )
-            if self._signed(digest, item.signature, item.index, "a leaf"):
+            if self.is_signed(item):
                 self.leaves[item.index] = item
         for leaves in (fragment.leaves, _ascending(self.leaves)):  # a relayer that died has shown no set
             if view.seal is None or self.sealed is not None or len(leaves) != view.seal.n:

@@ -86,7 +86,7 @@ class Trainer:
         leaf, on_ledger = mine.leaves[0].leaf, desk.notebook.effective_leaves().get(desk.index)
         if desk.head >= view.end:
             self.while_scored()
-        elif on_ledger != leaf:
+        elif on_ledger != leaf and not self._has_signed_another():
             # half the window is for the sealed set to come, the other half for everybody's transaction
             known = desk.notebook.sealed is not None
             if known or desk.head >= view.seal.block + desk.config.windows.force // 2:
@@ -104,6 +104,12 @@ class Trainer:
             desk.ports.blobs.put(payload)
         if desk.say_evidence("opening", desk.notebook.fragment(openings=(opening,))):
             desk.report("open", to_hex(opening.update_hash))
+
+    def _has_signed_another(self) -> bool:
+        """Whether the sealed leaf is this node's own too: it lost its journal, and makes that no worse."""
+        desk = self._desk
+        sealed = (item for item in desk.notebook.sealed or () if item.index == desk.index)
+        return any(desk.notebook.is_signed(item) for item in sealed)
 
     def _force(self, leaf: bytes) -> None:
         desk = self._desk

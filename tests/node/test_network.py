@@ -125,27 +125,24 @@ def test_a_payload_is_shown_to_nobody_before_the_force_window_is_over(world) -> 
 
 
 def test_a_validator_that_reveals_to_one_other_only_cannot_stall_the_round(new_world) -> None:
-    def fault(message: Message, receiver: int) -> Sequence[int]:
-        if message.topic != EVIDENCE or message.sender != hostile[0]:
-            return (0,)
-        reveals = RoundEvidence.from_bytes(message.data).reveals
-        return () if reveals and receiver != confidant[0] else (0,)
+    hostile = 3
 
-    hostile, confidant = [-1], [-1]
+    def fault(message: Message, receiver: int) -> Sequence[int]:
+        if message.topic != EVIDENCE or message.sender != hostile:
+            return (0,)
+        speakers = [(world.relayer() + turn) % 4 for turn in range(4)]
+        confidant = [speaker for speaker in speakers if speaker != hostile][-1]
+        reveals = RoundEvidence.from_bytes(message.data).reveals
+        return () if reveals and receiver != confidant else (0,)
+
     world = new_world(fault)
     world.start()
-    world.run(1, until=lambda: all(a.view.phase is Phase.SEALED for a in world.agents.values()))
-
-    def choose() -> bool:
-        """The hostile one is the last to speak, the confidant the one before."""
-        desks = sorted((a._desk for a in world.agents.values()), key=lambda desk: desk.rank())
-        hostile[0], confidant[0] = desks[3].index, desks[2].index
-        return world.phase() is Phase.SCORED
-
-    world.run(1, until=choose)
-    world.run(1, asleep=lambda index: index == hostile[0] and "reveal" in world.steps(index))
+    asleep = lambda index: index == hostile and "reveal" in world.steps(hostile)  # noqa: E731
+    world.run(1, asleep=asleep)
     world.run(1)
     assert [done.round for done in world.view().certified] == [1]
+    evidence = world.agents[0].fetch(world.agents[0].manifests()[0].evidence)
+    assert len(RoundEvidence.from_bytes(evidence).reveals) == 3
 
 
 def test_a_proposal_out_of_turn_is_not_judged(new_world) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,6 +92,24 @@ def test_nonsense_on_any_topic_stops_no_node(world, phase: Phase) -> None:
     world.run(1)
     world.assert_one_history()
     assert world.reasons(1) == ["admitted"] * 4
+
+
+@pytest.mark.parametrize("index", [4, 1000, (1 << 20) - 1])
+def test_a_statement_by_nobody_is_dropped(world, index: int) -> None:
+    world.run(1, until=lambda: all(len(a._desk.notebook.reveals) >= 3 for a in world.agents.values()))
+    agent = world.agents[0]
+    notebook = agent._desk.notebook
+    evidence = notebook.evidence()
+    for kind in ("leaves", "openings", "commitments", "reveals"):
+        pieces = getattr(evidence, kind)
+        stranger = replace(pieces[-1], index=index)
+        forged = replace(evidence, **{kind: (*pieces[:-1], stranger)})
+        world.transport.publish(EVIDENCE, 1, forged.to_bytes())
+        world.transport.publish(PROPOSAL, 1, forged.to_bytes())
+        agent._desk.listen()
+        _bounded(agent)
+    world.run(1)
+    world.assert_one_history()
 
 
 def test_fragments_of_other_rounds_and_federations_are_dropped(world) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledgerfed.network import InProcessTransport, Message
+from ledgerfed.node import honest_update
 from ledgerfed.node.messages import PROPOSAL, SIGNATURE, Statement
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.transcript import Phase
@@ -166,6 +167,17 @@ def test_a_node_that_lost_its_disk_makes_the_same_statements_again(world) -> Non
     assert world.reasons(2) == ["admitted"] * 4
     evidence = RoundEvidence.from_bytes(world.agents[1].fetch(world.agents[1].manifests()[0].evidence))
     assert evidence.leaves[1].leaf == leaf
+
+
+def test_a_node_that_lost_its_disk_and_fits_otherwise_now_does_not_accuse_itself(world) -> None:
+    world.run(1, until=lambda: world.phase() is Phase.SEALED)
+    world.stop(1)
+    shutil.rmtree(world.directory / "1")
+    world.updates[1] = lambda context: replace(honest_update(context), n_samples=79)
+    world.start(1)
+    world.run(1)
+    assert "force" not in world.steps(1)
+    assert world.reasons(1)[1] == "V3:withheld"
 
 
 def test_a_damaged_blob_is_pulled_again(world) -> None:
