@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 from typer.main import get_command
 
 from ledgerfed.errors import ConfigurationError, LedgerFedError
@@ -167,13 +168,10 @@ def version(as_json: AsJson = False) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; an error is one line on stderr."""
-    from typer._click.exceptions import ClickException  # typer 0.29 keeps its own click
-
     try:
         code = get_command(app).main(args=arguments, prog_name="ledgerfed", standalone_mode=False)
-    except ClickException as error:
-        error.show()
-        return int(error.exit_code)
+    except TyperException as error:
+        return _fail(f"{error.format_message()}; see --help", error.exit_code)
     except LedgerFedError as error:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
