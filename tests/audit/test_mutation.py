@@ -1,8 +1,8 @@
 """Change any one byte of a bundle and the verification must fail, whatever the attacker repairs afterwards.
 
 Three attackers: the clumsy one changes a file and nothing else; the careful one also recomputes the digests
-of the archive; the clever one also gives a changed blob its new name. LEDGERFED_BUNDLE=path runs the same on
-another bundle.
+of the archive; the clever one also gives a changed blob its new name. The bundle of the demonstration is
+mutated too; LEDGERFED_BUNDLE=path runs the same on another one.
 """
 
 from __future__ import annotations
@@ -204,10 +204,15 @@ def failed_step(path: Path) -> int | None:
 
 
 @pytest.fixture(
-    scope="module", params=["walked", "given"] if "LEDGERFED_BUNDLE" in os.environ else ["walked"]
+    scope="module",
+    params=["walked", "demonstration", *(["given"] if "LEDGERFED_BUNDLE" in os.environ else [])],
 )
 def path(request: pytest.FixtureRequest, bundle: Path) -> Path:
-    return bundle if request.param == "walked" else Path(os.environ["LEDGERFED_BUNDLE"])
+    if request.param == "given":
+        return Path(os.environ["LEDGERFED_BUNDLE"])
+    if request.param == "walked":
+        return bundle
+    return Path(request.getfixturevalue("demonstration")[1]["bundle"])
 
 
 @pytest.fixture
