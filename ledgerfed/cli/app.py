@@ -171,7 +171,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = get_command(app).main(args=arguments, prog_name="ledgerfed", standalone_mode=False)
     except TyperException as error:
-        return _fail(f"{error.format_message()}; see --help", error.exit_code)
+        what = error.format_message()  # empty when the help was shown instead
+        return _fail(f"{what}; see --help", error.exit_code) if what else error.exit_code
     except LedgerFedError as error:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
