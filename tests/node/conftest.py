@@ -16,8 +16,10 @@ from ledgerfed.ledger import DemoSigner, LedgerGateway, demo_key, deploy
 from ledgerfed.ledger.rpc import JsonRpc
 from ledgerfed.models import Family, load_family
 from ledgerfed.network import Fault, InProcessTransport
+from ledgerfed.network.in_process import deliver
 from ledgerfed.node import NodeAgent, Ports, Progress, UpdateMaker, honest_update
 from ledgerfed.node.chain_view import ChainView
+from ledgerfed.node.messages import PROPOSAL
 from ledgerfed.node.walk import Workbench, prepare
 from ledgerfed.protocol.canonical import canonical_json
 from ledgerfed.protocol.configuration import FederationConfig, Gates, Windows
@@ -227,6 +229,10 @@ class World:
         assert len({a.base_model().hash() for a in self.agents.values()}) == 1
         assert len({tuple(m.hash() for m in a.manifests()) for a in self.agents.values()}) == 1
 
+    def heal(self) -> None:
+        """Let the network deliver everything from now on."""
+        self.transport._fault = deliver
+
     def close(self) -> None:
         for index in list(self._stores):
             self.stop(index)
@@ -262,4 +268,13 @@ def world(new_world: Callable[..., World]) -> World:
     """A federation whose four honest nodes have started."""
     world = new_world()
     world.start()
+    return world
+
+
+@pytest.fixture
+def revealed(new_world: Callable[..., World]) -> World:
+    """A federation that has revealed all scores of its first round; nobody hears a proposal till `heal`."""
+    world = new_world(lambda message, receiver: () if message.topic == PROPOSAL else (0,))
+    world.start()
+    world.run(1, until=lambda: all(len(a._desk.notebook.reveals) == NODES for a in world.agents.values()))
     return world

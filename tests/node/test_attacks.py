@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from ledgerfed.exchange import model_to_theta
 from ledgerfed.node import honest_update, walk
@@ -14,7 +13,6 @@ from ledgerfed.node.trainer import Trainer
 from ledgerfed.node.validator import Validator
 from ledgerfed.protocol.evidence import SignedScoreCommitment
 from ledgerfed.protocol.score import ONE
-from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.typed_data import score_commitment_digest
 
 
@@ -105,14 +103,3 @@ def test_an_update_that_drowns_the_base_in_rounding_is_scored_and_not_fatal(benc
     score = walk._improvement(benches[1].holdout, base, hostile, ONE)
     assert -ONE <= score <= ONE
     assert np.all(model_to_theta(base) == 0)
-
-
-@pytest.mark.parametrize("phase", [Phase.OPEN, Phase.SEALED, Phase.SCORED])
-def test_a_member_that_answers_no_message_and_sends_none_is_done_without(world, phase: Phase) -> None:
-    deaf = (world.relayer() + 1) % 4
-    world.run(1, asleep=lambda index: index == deaf and world.phase() is phase)
-    world.run(1)
-    world.assert_one_history()
-    reasons = world.reasons(1)
-    reasons.pop(deaf)
-    assert reasons == ["admitted"] * 3

@@ -20,7 +20,7 @@ def _fork(world: Any, snapshot: str, empty_blocks: int) -> None:
         world.rpc.call("evm_mine")
 
 
-@pytest.mark.parametrize("empty_blocks", [0, 1, 9])
+@pytest.mark.parametrize("empty_blocks", [0, 9])
 @pytest.mark.parametrize("phase", [Phase.SEALED, Phase.SCORED])
 def test_a_transition_that_a_fork_took_back_is_made_again(world, phase: Phase, empty_blocks: int) -> None:
     if phase is Phase.SCORED:

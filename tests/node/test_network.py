@@ -38,7 +38,7 @@ def _assert_nobody_certified_twice(said: Sequence[Message]) -> None:
     assert all(len(subjects) == 1 for subjects in signed.values())
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_with_a_quarter_of_all_messages_lost_every_round_certifies(new_world, seed: int) -> None:
     said: list[Message] = []
     world = new_world(_weather(seed, 0.25, said), config={"windows": PATIENT})
@@ -50,13 +50,12 @@ def test_with_a_quarter_of_all_messages_lost_every_round_certifies(new_world, se
     _assert_nobody_certified_twice(said)
 
 
-@pytest.mark.parametrize("seed", [4, 5])
-def test_with_most_messages_lost_histories_still_agree(new_world, seed: int) -> None:
+def test_with_most_messages_lost_histories_still_agree(new_world) -> None:
     said: list[Message] = []
-    world = new_world(_weather(seed, 0.7, said))
+    world = new_world(_weather(4, 0.7, said))
     world.start()
     world.run(2)
-    world.transport._fault = lambda message, receiver: (0,)
+    world.heal()
     world.run(3)
     world.assert_one_history()
     _assert_nobody_certified_twice(said)
@@ -120,8 +119,12 @@ def test_a_payload_is_shown_to_nobody_before_the_force_window_is_over(world) -> 
     world.start()
     ask()
     world.run(1, until=ask)
-    assert asked[Phase.OPEN] == 0
-    assert asked[Phase.SEALED] >= 1
+    assert asked, "it was asked while it had something to hide"
+    assert not asked.get(Phase.OPEN)
+    world.run(1)
+    (manifest,) = world.agents[0].manifests()
+    (opening, *_) = RoundEvidence.from_bytes(world.agents[0].fetch(manifest.evidence)).openings
+    assert world.transport.request(opening.index, BLOB, opening.update_hash, 1)
 
 
 def test_a_validator_that_reveals_to_one_other_only_cannot_stall_the_round(new_world) -> None:
@@ -145,11 +148,8 @@ def test_a_validator_that_reveals_to_one_other_only_cannot_stall_the_round(new_w
     assert len(RoundEvidence.from_bytes(evidence).reveals) == 3
 
 
-def test_a_proposal_out_of_turn_is_not_judged(new_world) -> None:
-    hold_back = [PROPOSAL]
-    world = new_world(lambda message, receiver: () if message.topic in hold_back else (0,))
-    world.start()
-    world.run(1, until=lambda: all(len(a._desk.notebook.reveals) == 4 for a in world.agents.values()))
+def test_a_proposal_out_of_turn_is_not_judged(revealed) -> None:
+    world = revealed
     first, *_, last = sorted((a._desk for a in world.agents.values()), key=lambda desk: desk.rank())
     agent = next(a for a in world.agents.values() if a._desk.rank() == 1)
     proposal = agent._desk.notebook.evidence()
@@ -165,7 +165,7 @@ def test_what_a_node_said_while_nobody_listened_it_says_again(world) -> None:
     world.transport = InProcessTransport(lambda message, receiver: ())
     world.start()
     world.run(1, until=lambda: world.steps().count("commit") == 4)
-    world.transport._fault = lambda message, receiver: (0,)
+    world.heal()
     world.run(1)
     assert world.reasons(1) == ["admitted"] * 4
 

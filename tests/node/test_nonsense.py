@@ -94,10 +94,10 @@ def test_nonsense_on_any_topic_stops_no_node(world, phase: Phase) -> None:
     assert world.reasons(1) == ["admitted"] * 4
 
 
-@pytest.mark.parametrize("index", [4, 1000, (1 << 20) - 1])
-def test_a_statement_by_nobody_is_dropped(world, index: int) -> None:
-    world.run(1, until=lambda: all(len(a._desk.notebook.reveals) >= 3 for a in world.agents.values()))
-    agent = world.agents[0]
+@pytest.mark.parametrize("index", [4, (1 << 20) - 1])
+def test_a_statement_by_nobody_is_dropped(revealed, index: int) -> None:
+    world, agent = revealed, revealed.agents[0]
+    world.heal()
     notebook = agent._desk.notebook
     evidence = notebook.evidence()
     for kind in ("leaves", "openings", "commitments", "reveals"):

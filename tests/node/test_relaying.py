@@ -30,7 +30,8 @@ def test_another_member_takes_over_from_a_relayer_that_sleeps(world, phase: Phas
     slept: set[int] = set()
 
     def asleep(index: int) -> bool:
-        sleeps = world.phase() is phase and index == world.relayer()
+        state = world.gateway().state()
+        sleeps = (state.round, state.phase) == (1, phase) and index == world.relayer()
         slept.update({index} if sleeps else set())
         return sleeps
 

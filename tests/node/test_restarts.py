@@ -130,7 +130,7 @@ def _boundaries(total: int, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("count", "after"), [(7, False), (7, True), pytest.param(10_000, False, marks=pytest.mark.slow)]
+    ("count", "after"), [(4, False), (4, True), pytest.param(10_000, False, marks=pytest.mark.slow)]
 )
 def test_all_nodes_killed_at_any_lasting_call_end_where_they_would_have_ended(
     new_world, count: int, after: bool
