@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from ledgerfed.exchange import model_to_theta
-from ledgerfed.node import honest_update, walk
+from ledgerfed.node import TrainingContext, honest_update, walk
 from ledgerfed.node.relayer import Relayer
 from ledgerfed.node.trainer import Trainer
 from ledgerfed.node.validator import Validator
 from ledgerfed.protocol.evidence import SignedScoreCommitment
+from ledgerfed.protocol.payload import InformationUpdate
 from ledgerfed.protocol.score import ONE
 from ledgerfed.protocol.typed_data import score_commitment_digest
 
@@ -38,6 +39,20 @@ def test_an_opening_that_a_forced_leaf_makes_stale_costs_its_author_only(world) 
     reasons = world.reasons(1)
     assert reasons.pop(hostile) == "V2:equivocation"
     assert reasons == ["admitted"] * 3
+
+
+def test_who_resends_what_another_showed_in_an_earlier_round_is_found_out(new_world) -> None:
+    def resend(context: TrainingContext) -> InformationUpdate:
+        shown = [past.update for past in context.history if past.index == 0]
+        own = honest_update(context)
+        return replace(shown[-1], base_model=own.base_model) if shown else own
+
+    world = new_world(updates={2: resend})
+    world.start()
+    world.run(2)
+    world.assert_one_history()
+    assert world.reasons(1)[2] == "admitted"
+    assert world.reasons(2)[2] == "V6:copy"
 
 
 class Hasty(Validator):

@@ -58,6 +58,7 @@ def test_a_view_is_of_the_branch_that_the_chain_follows(world) -> None:
     _fork(world, snapshot, 0)
     agent._desk.follow()
     assert (agent.view.phase, agent.view.seal) == (Phase.OPEN, None)
+    assert agent._desk.is_due("leaf"), "what it said on the other branch may have been dropped by others"
     while world.gateway().block_number() < height:
         world.rpc.call("evm_mine")
     agent._desk.follow()

@@ -170,14 +170,17 @@ def test_a_node_that_lost_its_disk_makes_the_same_statements_again(world) -> Non
 
 
 def test_a_node_that_lost_its_disk_and_fits_otherwise_now_does_not_accuse_itself(world) -> None:
-    world.run(1, until=lambda: world.phase() is Phase.SEALED)
-    world.stop(1)
-    shutil.rmtree(world.directory / "1")
-    world.updates[1] = lambda context: replace(honest_update(context), n_samples=79)
-    world.start(1)
+    relayer = world.relayer()
+    loser = (relayer + 1) % 4
+    world.run(1, asleep={relayer}, until=lambda: world.steps().count("commit") == 3)
+    world.stop(loser)
+    shutil.rmtree(world.directory / str(loser))
+    world.updates[loser] = lambda context: replace(honest_update(context), n_samples=79)
+    world.start(loser)
     world.run(1)
-    assert "force" not in world.steps(1)
-    assert world.reasons(1)[1] == "V3:withheld"
+    assert world.steps(loser).count("commit") == 2, "two leaves, and the relayer has sealed the first"
+    assert "force" not in world.steps()
+    assert world.reasons(1)[loser] == "V3:withheld"
 
 
 def test_a_damaged_blob_is_pulled_again(world) -> None:
