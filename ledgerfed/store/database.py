@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -24,15 +24,15 @@ BUSY_MILLISECONDS = 30_000
 _POOL = {"pool_size": 8, "max_overflow": 40}  # a FastAPI thread pool has 40 threads
 
 
-def sqlite_url(path: Path) -> str:
-    """Return the URL of a SQLite file."""
-    return f"sqlite:///{path}"
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of a SQLite file; as text, a `?` or `%` in the path would mean something else."""
+    return URL.create("sqlite", database=str(path))
 
 
 class Database:
     """An engine and its transactions. Safe to share between threads; not across a fork."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         """Prepare the engine; nothing is opened yet.
 
         Raises:
@@ -87,7 +87,7 @@ def insert_new(connection: Connection, table: Table, values: Mapping[str, object
 _POSTGRES_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str | URL) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.drivername in ("postgres", "postgresql"):

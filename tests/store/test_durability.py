@@ -126,3 +126,10 @@ def test_the_journal_and_the_outbox_reach_the_disk_before_they_return(tmp_path: 
         store.outbox.add(entry)
         store.outbox.update(replace(entry, state="signed"), "queued")
     assert levels == ["NORMAL", "FULL", "FULL", "FULL"]
+
+
+def test_the_database_stands_in_the_directory_whatever_its_name_is(tmp_path: Path) -> None:
+    for name in ("what?", "50%20off", "a#b", "x:y@z"):
+        with open_store(tmp_path / name) as store:
+            assert store.database.is_sqlite
+        assert (tmp_path / name / "ledgerfed.sqlite").is_file()
