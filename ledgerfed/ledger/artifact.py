@@ -12,8 +12,6 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from ledgerfed.protocol.hashing import keccak
-
 ARTIFACT_NAME = "RoundLedger.json"
 
 
@@ -26,11 +24,6 @@ class Artifact:
     runtime_code: bytes
     immutable_bytes: int
     source_keccak: bytes
-
-    @property
-    def runtime_keccak(self) -> bytes:
-        """keccak-256 of the runtime code without immutables: the identity of the contract's behaviour."""
-        return keccak(self.runtime_code)
 
     def matches(self, code: bytes) -> bool:
         """Whether `code`, read from a chain, is this contract with any immutables."""

@@ -125,14 +125,6 @@ def read_updates(
     return [_update(row) for row in connection.execute(query.order_by(c.node).limit(limit))]
 
 
-def read_update(connection: Connection, federation: int, round_number: int, node: int) -> UpdateRecord | None:
-    """Return one node's update of a round, or None."""
-    c = updates.c
-    query = select(updates).where(c.federation == federation, c.round == round_number, c.node == node)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else _update(row)
-
-
 def read_scores(connection: Connection, federation: int, round_number: int) -> list[ScoreRecord]:
     """Return the score commitments of a round, with what was revealed, in committee order."""
     c = scores.c
