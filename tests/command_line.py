@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -26,8 +27,11 @@ class Ended:
         return document
 
 
-def ledgerfed(*arguments: str, timeout: float = 240) -> Ended:
+def ledgerfed(*arguments: str, timeout: float = 240, **environment: str) -> Ended:
     """Run the command line in a process of its own."""
     command = [*PROGRAM, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    surroundings = {**os.environ, **environment}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, check=False, env=surroundings
+    )
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -6,6 +6,8 @@ refused by the contract, 6 chain or peer unreachable, 8 timeout, 130 interrupted
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,12 +38,15 @@ Workspace = Annotated[Path, typer.Option("--dir", help="Workspace directory.", f
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 DEFAULT_WORKSPACE = Path("ledgerfed-demo")
 DEFAULT_DEVNET = Path(".ledgerfed/devnet")
+INTERRUPTED = 130
 
 
 @app.command()
 def demo(
     directory: Workspace = DEFAULT_WORKSPACE,
-    seed: Annotated[int, typer.Option(min=0, help="Decides keys, attackers and noise.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=(1 << 64) - 1, help="Decides keys, attackers and noise.")
+    ] = 0,
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="How many rounds to run.")] = 3,
     rpc: Annotated[
         str | None, typer.Option(help="A development chain by URL instead of the embedded one.")
@@ -168,6 +173,7 @@ def version(as_json: AsJson = False) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; an error is one line on stderr."""
+    _write_anywhere()
     try:
         code = get_command(app).main(args=arguments, prog_name="ledgerfed", standalone_mode=False)
     except TyperException as error:
@@ -176,10 +182,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except LedgerFedError as error:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; the same command goes on where it stopped", 130)
+        code = INTERRUPTED
     except OSError as error:
         return _fail(str(error), ConfigurationError.exit_code)
+    if code == INTERRUPTED:  # typer makes this code of a Ctrl-C, and says nothing
+        return _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
     return int(code or 0)
+
+
+def _write_anywhere() -> None:
+    """Let no terminal's encoding and no closed stream end a command that has done its work."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace" if name == "stderr" else "replace")
 
 
 def _fail(message: str, code: int) -> int:

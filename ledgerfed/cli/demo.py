@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ledgerfed.evaluation.federation import SimulatedFederation
 
 SEED_FILE = "seed"
+OWN = {"blobs", "bundles", "cursor.key", "devnet", "federation.json", "locks", "nodes", SEED_FILE}
+"""What a demonstration leaves in its workspace, besides the files of the database."""
 METHODS = ("local", "global", "personal", "centralized")
 
 
@@ -59,17 +61,28 @@ def run_demo(directory: Path, seed: int, rounds: int, rpc: str | None, *, fresh:
 def _claim(directory: Path, seed: int, *, fresh: bool) -> None:
     """Make the workspace, or make sure that it belongs to a demonstration with this seed."""
     mark = directory / SEED_FILE
-    if fresh and mark.exists():
-        shutil.rmtree(directory)
     if directory.exists() and not mark.exists() and any(directory.iterdir()):
         raise ConfigurationError(f"{directory} holds something else; choose another directory with --dir")
+    if fresh and mark.exists():
+        _require_own(directory)
+        shutil.rmtree(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    if mark.exists() and mark.read_text("ascii").strip() != str(seed):
+    if not mark.exists():
+        mark.write_text(f"{seed}\n", "ascii")
+    found = mark.read_bytes().decode("ascii", "backslashreplace").strip()
+    if found != str(seed):
         raise ConfigurationError(
-            f"{directory} holds the demonstration with seed {mark.read_text('ascii').strip()}; "
+            f"{directory} holds the demonstration with seed {found or 'unknown'}; "
             "give that seed, another --dir, or --fresh to start over"
         )
-    mark.write_text(f"{seed}\n", "ascii")
+
+
+def _require_own(directory: Path) -> None:
+    names = sorted(entry.name for entry in directory.iterdir() if entry.name not in OWN)
+    if strange := [name for name in names if not name.startswith(("ledgerfed.sqlite", ".federation.json"))]:
+        raise ConfigurationError(
+            f"{directory} holds something else too: {strange[0]}; move it away, or choose another --dir"
+        )
 
 
 @contextmanager
@@ -90,7 +103,8 @@ def _federation(directory: Path, url: str, seed: int, rounds: int) -> Iterator[S
             for number in range(1, rounds + 1):
                 federation.run(number)
                 for manifest in federation.agents[0].manifests()[-1:]:
-                    watcher.certified(manifest)
+                    if manifest.round == number:  # neither aborted nor of a run before this one's
+                        watcher.certified(manifest)
         yield federation
 
 

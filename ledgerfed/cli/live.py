@@ -17,7 +17,6 @@ from ledgerfed.protocol.manifest import Manifest
 
 STEPS = ("commit", "open", "score", "reveal", "certify")
 """What every node does in a round, in order; each is a column."""
-TRANSACTIONS = ("seal", "force", "scores", "certify", "abort")
 
 
 @dataclass(slots=True)
@@ -45,7 +44,7 @@ class Watcher:
         """Show progress while the block runs."""
         total = self.rounds * len(self.stations) * len(STEPS)
         self._progress.add_task("rounds", total=total)
-        if not self.console.is_terminal:
+        if not self.console.is_interactive:
             yield
             return
         with Live(self._render(), console=self.console, refresh_per_second=8, transient=False) as self._live:

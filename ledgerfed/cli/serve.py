@@ -12,6 +12,8 @@ from ledgerfed.cli.output import emit
 from ledgerfed.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ledgerfed_api import Settings
+
     from ledgerfed.evaluation.federation import FederationRecord
     from ledgerfed.store import Store
 
@@ -21,13 +23,13 @@ FOLLOW_SECONDS = 1.0
 def run_serve(directory: Path, host: str, port: int, rpc: str | None, *, as_json: bool) -> int:
     """Serve until interrupted; with `rpc`, keep the index in step with the chain meanwhile."""
     import uvicorn
-    from ledgerfed_api import Settings, create_app
+    from ledgerfed_api import create_app
 
     from ledgerfed.cli.workspace import record_of
     from ledgerfed.store import open_store
 
     record = record_of(directory)
-    settings = Settings(workspace=directory)
+    settings = _settings(directory)
     listener = _listen(host, port)
     with ExitStack() as stack:
         stack.callback(listener.close)
@@ -45,6 +47,19 @@ def run_serve(directory: Path, host: str, port: int, rpc: str | None, *, as_json
         )
         server.run(sockets=[listener])
     return 0
+
+
+def _settings(directory: Path) -> Settings:
+    """Return the settings of the API; raises ConfigurationError when the environment makes no sense."""
+    from ledgerfed_api import Settings
+    from pydantic import ValidationError
+
+    try:
+        return Settings(workspace=directory)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "LEDGERFED_" + "_".join(str(part) for part in wrong["loc"]).upper()
+        raise ConfigurationError(f"{name}={wrong['input']} cannot be used: {wrong['msg']}") from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -23,7 +23,7 @@ from ledgerfed.node.walk import prepare
 from ledgerfed.protocol.canonical import canonical_json, fields, parse_canonical
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.federation import Federation
-from ledgerfed.protocol.hashing import from_hex, to_hex
+from ledgerfed.protocol.hashing import from_hex, require_range, to_hex
 from ledgerfed.protocol.reputation import reputation_tree
 from ledgerfed.series import Panel, Split, split
 from ledgerfed.store import Store, open_store
@@ -51,6 +51,9 @@ class FederationRecord:
     federation: Federation
     deployed_in: int
     config_hash: bytes
+
+    def __post_init__(self) -> None:
+        require_range("deployed_in", self.deployed_in, 0, (1 << 53) - 1)
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes of the record."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
 import socket
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Ended, ledgerfed
+from command_line import PROGRAM, Ended, ledgerfed
 
 from chain_devnet import DevnetServer
 from ledgerfed.evaluation.federation import FederationRecord, read_record, write_record
+from ledgerfed.protocol.canonical import canonical_json
 from ledgerfed.protocol.federation import Federation
 
 Demonstration = tuple[Path, dict[str, Any]]
@@ -58,8 +62,10 @@ def test_a_record_that_names_an_account_instead_of_a_contract(workspace: Path) -
 
 
 def test_a_record_that_cannot_be_read(workspace: Path) -> None:
-    (workspace / "federation.json").write_text("{}")
-    refused(ledgerfed("audit", "export", "--dir", str(workspace)), 2, "federation.json")
+    record = json.loads((workspace / "federation.json").read_bytes())
+    for wrong in ({}, record | {"deployed_in": "nine"}, record | {"deployed_in": -9}):
+        (workspace / "federation.json").write_bytes(canonical_json(wrong))
+        refused(ledgerfed("audit", "export", "--dir", str(workspace)), 2, "federation.json")
 
 
 def test_a_directory_that_holds_no_federation(tmp_path: Path) -> None:
@@ -71,6 +77,24 @@ def test_a_directory_that_holds_something_else_is_left_alone(tmp_path: Path) -> 
     for fresh in ([], ["--fresh"]):
         refused(ledgerfed("demo", "--dir", str(tmp_path), *fresh), 2, "holds something else")
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_starting_over_takes_nothing_away_that_is_not_the_demonstrations(workspace: Path) -> None:
+    (workspace / "thesis.txt").write_text("years of work")
+    refused(ledgerfed("demo", "--seed", "3", "--dir", str(workspace), "--fresh"), 2, "thesis.txt")
+    assert (workspace / "federation.json").exists()
+    assert (workspace / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_seed_that_cannot_be_read(tmp_path: Path) -> None:
+    for torn in (b"", b"\xff\xfe"):
+        (tmp_path / "seed").write_bytes(torn)
+        refused(ledgerfed("demo", "--dir", str(tmp_path)), 2, "--fresh")
+
+
+def test_a_seed_that_is_too_large_leaves_no_workspace(tmp_path: Path) -> None:
+    assert ledgerfed("demo", "--dir", str(tmp_path / "new"), "--seed", str(1 << 64)).code == 2
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_workspace_of_another_seed(workspace: Path) -> None:
@@ -90,6 +114,30 @@ def test_a_database_of_another_version(workspace: Path) -> None:
     with sqlite3.connect(workspace / "ledgerfed.sqlite") as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     refused(ledgerfed("serve", "--dir", str(workspace)), 1, "9999")
+
+
+def test_an_environment_that_makes_no_sense(workspace: Path) -> None:
+    ended = ledgerfed("serve", "--dir", str(workspace), LEDGERFED_FEDERATION="everyone")
+    refused(ended, 2, "LEDGERFED_FEDERATION", "everyone")
+
+
+def test_a_terminal_that_writes_nothing_but_ascii(tmp_path: Path) -> None:
+    (tmp_path / "fée.zip").write_bytes(b"torn")
+    ended = ledgerfed("audit", "verify", str(tmp_path / "fée.zip"), PYTHONIOENCODING="ascii")
+    assert ended.code == 3
+    assert "f?e.zip" in ended.out
+    assert ended.err == ""
+
+
+def test_an_interrupted_command_says_that_it_can_go_on(tmp_path: Path) -> None:
+    command = [*PROGRAM, "demo", "--dir", str(tmp_path / "w")]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    running.stderr.readline()  # the first round is under way
+    running.send_signal(signal.SIGINT)
+    last = running.communicate(timeout=60)[1].splitlines()[-1]
+    assert running.returncode == 130
+    assert "the same command goes on" in last
 
 
 def test_a_truncated_bundle(demonstration: Demonstration, tmp_path: Path) -> None:
