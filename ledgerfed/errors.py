@@ -76,7 +76,7 @@ class StoreError(LedgerFedError):
     """The database or the payload store cannot be used as it is."""
 
     code = "store"
-    exit_code = 1
+    exit_code = 2
 
 
 class FitError(LedgerFedError):

@@ -6,7 +6,7 @@ round and the value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from itertools import pairwise
@@ -157,7 +157,8 @@ def registry(case: Case) -> str:
     same("the first events", list(case.history.events[: len(start)]), start)
     same("the transactions that made the federation", len({event.at.tx_hash for event in start}), 1)
     same("the registry hash of Genesis", case.genesis.registry_hash, transcript.registry_hash(members))
-    _as_trusted("the list of members", members, case.trust.members)
+    trusted = case.trust.members
+    _as_trusted("the members", _spelt(members), None if trusted is None else _spelt(trusted))
     case.rules = Rules(case.history.federation, case.config, members)
     return f"{len(members)} members, committee {case.config.committee}, quorum {case.config.quorum}"
 
@@ -287,6 +288,10 @@ def _check_blocks(history: FederationHistory) -> None:
         raise VerificationError(f"the head is block {history.head.number}, the last event is in {last}")
     if history.head.number == last:
         same(f"the hash of the head block {last}", history.head.hash, blocks[last][0])
+
+
+def _spelt(members: Sequence[bytes]) -> str:
+    return ", ".join(to_hex(member) for member in members)
 
 
 def _as_trusted(what: str, found: object, trusted: object) -> None:

@@ -141,6 +141,7 @@ def audit_verify(
     transcript: Annotated[
         str | None, typer.Option(help="The transcript that the chain holds now (0x, 32 bytes).")
     ] = None,
+    page: Annotated[Path | None, typer.Option("--html", help="Write the report as a page, too.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a bundle offline, step by step; exit 0 only if every step holds, 3 if one fails.
@@ -156,7 +157,7 @@ def audit_verify(
         "contract_code_hash": code_hash,
         "final_transcript": transcript,
     }
-    raise typer.Exit(run_verify(bundle, trust, as_json=as_json))
+    raise typer.Exit(run_verify(bundle, trust, page, as_json=as_json))
 
 
 @app.command()

@@ -9,17 +9,22 @@ from ledgerfed.cli.output import emit
 from ledgerfed.errors import VerificationError
 
 
-def run_verify(bundle: Path, trust: Mapping[str, str | None], *, as_json: bool) -> int:
-    """Verify a bundle and print the report; return 0 if every step holds, else 3."""
+def run_verify(bundle: Path, trust: Mapping[str, str | None], page: Path | None, *, as_json: bool) -> int:
+    """Verify a bundle and print the report, as a page too; return 0 if every step holds, else 3."""
     from ledgerfed.audit import TrustInputs, verify_bundle
+    from ledgerfed.audit.html import html_report
     from ledgerfed.protocol.hashing import from_hex
 
     known = {
         name: from_hex(name, text) for name, text in trust.items() if text is not None and name != "members"
     }
     members = trust["members"]
-    addresses = tuple(from_hex("a member", a.strip(), 20) for a in members.split(",")) if members else None
+    addresses = None
+    if members is not None:
+        addresses = tuple(from_hex("a member", address.strip(), 20) for address in members.split(","))
     report = verify_bundle(bundle, TrustInputs(members=addresses, **known))
+    if page is not None:
+        page.write_text(html_report(report), "utf-8")
     emit(report.document(), as_json=as_json, lines=report.lines())
     return 0 if report.passed else VerificationError.exit_code
 

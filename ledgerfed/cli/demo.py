@@ -12,7 +12,7 @@ from ledgerfed.cli.output import emit
 from ledgerfed.errors import ConfigurationError, VerificationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ledgerfed.audit import AuditReport, FederationHistory
     from ledgerfed.evaluation.demo import NodeErrors
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 SEED_FILE = "seed"
 OWN = {"blobs", "bundles", "cursor.key", "devnet", "federation.json", "locks", "nodes", SEED_FILE}
 """What a demonstration leaves in its workspace, besides the files of the database."""
-METHODS = ("local", "global", "personal", "centralized")
 
 
 def run_demo(directory: Path, seed: int, rounds: int, rpc: str | None, *, fresh: bool, as_json: bool) -> int:
     """Run the demonstration in `directory`, or go on where an earlier run stopped; return the exit code."""
     _claim(directory, seed, fresh=fresh)
+    if sys.stderr.isatty():
+        sys.stderr.write("starting the chain and the nodes\n")
     from ledgerfed.audit import write_bundle
     from ledgerfed.cli.history import gas_by_round, read_history
     from ledgerfed.cli.workspace import chain_of
@@ -135,6 +136,8 @@ def _verify(bundle: Path, federation: SimulatedFederation) -> AuditReport:
 def _lines(
     document: dict[str, Any], errors: tuple[NodeErrors, ...], report: AuditReport, directory: Path
 ) -> Iterator[str]:
+    from ledgerfed.evaluation.demo import METHODS
+
     yield ""
     yield (
         f"contract {document['contract']} on chain {document['chain_id']}, "
@@ -150,8 +153,8 @@ def _lines(
     yield f"{'node':>4} {'station':16}{'model':14}" + "".join(f"{method:>13}" for method in METHODS)
     for e in errors:
         hostile = f"  hostile: {e.attack}" if e.attack else ""
-        yield f"{e.index:>4} {e.station:16}{e.family:14}" + _row(e.ratios) + hostile
-    yield f"{'':>4} {'honest nodes':16}{'geom. mean':14}" + _row(document["errors"])
+        yield f"{e.index:>4} {e.station:16}{e.family:14}" + _row(e.ratios, METHODS) + hostile
+    yield f"{'':>4} {'honest nodes':16}{'geom. mean':14}" + _row(document["errors"], METHODS)
     values = "  ".join(f"{k}:{value:.2f}" for k, value in enumerate(document["reputations"]))
     yield f"reputations  {values}"
     yield ""
@@ -165,5 +168,5 @@ def _lines(
     yield f"verify  {program} audit verify {document['bundle']}"
 
 
-def _row(ratios: Mapping[str, float]) -> str:
-    return "".join(f"{ratios[method]:13.3f}" for method in METHODS)
+def _row(ratios: Mapping[str, float], methods: Sequence[str]) -> str:
+    return "".join(f"{ratios[method]:13.3f}" for method in methods)

@@ -113,7 +113,7 @@ def test_a_port_in_use(workspace: Path) -> None:
 def test_a_database_of_another_version(workspace: Path) -> None:
     with sqlite3.connect(workspace / "ledgerfed.sqlite") as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
-    refused(ledgerfed("serve", "--dir", str(workspace)), 1, "9999")
+    refused(ledgerfed("serve", "--dir", str(workspace)), 2, "9999")
 
 
 def test_an_environment_that_makes_no_sense(workspace: Path) -> None:
@@ -166,6 +166,18 @@ def test_trust_inputs_of_another_federation(demonstration: Demonstration) -> Non
     ended = ledgerfed("audit", "verify", demonstration[1]["bundle"], "--genesis", "0x" + "11" * 32, "--json")
     assert ended.code == 3
     assert "genesis" in ended.document["verdict"]
+
+
+def test_no_members_are_not_no_trust_input(demonstration: Demonstration) -> None:
+    refused(ledgerfed("audit", "verify", demonstration[1]["bundle"], "--members", ""), 2, "a member")
+
+
+def test_members_of_another_federation_are_named_in_hex(demonstration: Demonstration) -> None:
+    other = "0x" + "22" * 20
+    ended = ledgerfed("audit", "verify", demonstration[1]["bundle"], "--members", other, "--json")
+    assert ended.code == 3
+    assert ended.document["steps"][3]["status"] == "FAIL"
+    assert other in ended.document["steps"][3]["found"]
 
 
 def test_an_unknown_option() -> None:

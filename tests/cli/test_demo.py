@@ -77,6 +77,13 @@ def test_the_bundle_verifies_in_another_process(demonstration: Demonstration) ->
     assert verify_bundle(Path(demonstration[1]["bundle"])).passed
 
 
+def test_the_report_is_a_page_too(demonstration: Demonstration, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    ended = ledgerfed("audit", "verify", demonstration[1]["bundle"], "--html", str(page))
+    assert ended.code == 0
+    assert "replay of decisions" in page.read_text("utf-8")
+
+
 def test_an_export_from_the_chain_equals_the_bundle_of_the_run(demonstration: Demonstration) -> None:
     directory, document = demonstration
     copy = directory.parent / "copy.zip"
