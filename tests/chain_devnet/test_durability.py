@@ -107,7 +107,7 @@ def test_another_chain_id_or_store_version_is_one_clear_line(tmp_path: Path) -> 
     with closing(sqlite3.connect(tmp_path / "chain.sqlite")) as database:
         database.execute("PRAGMA user_version = 99")
     ended = run("--dir", str(tmp_path), "--port", "0", "--chain-id", "7")
-    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert "version 99" in ended.stderr
 
 
