@@ -2,16 +2,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CLIENTS := tests/clients/node_modules/.package-lock.json
 
 .PHONY: demo test test-all lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/ledgerfed demo
 
-test: lint
+test: lint $(CLIENTS)
 	$(BIN)/pytest
 
-test-all: lint
+test-all: lint $(CLIENTS)
 	$(BIN)/pytest -m "slow or not slow"
 
 lint: $(VENV)/installed-test
@@ -31,5 +32,10 @@ $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	@touch $@ $(VENV)/installed
 
+# anvil, cast, viem and ethers; node itself comes with the test extra. No package's own scripts are run.
+$(CLIENTS): tests/clients/package-lock.json $(VENV)/installed-test
+	$(BIN)/npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
 clean:
-	rm -rf $(VENV) ledgerfed-demo dist build
+	rm -rf $(VENV) ledgerfed-demo dist build tests/clients/node_modules
