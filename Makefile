@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CLIENTS := tests/clients/node_modules/.package-lock.json
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint bench-chain clean
 
 demo: $(VENV)/installed
 	$(BIN)/ledgerfed demo
@@ -14,6 +14,9 @@ test: lint $(CLIENTS)
 
 test-all: lint $(CLIENTS)
 	$(BIN)/pytest -m "slow or not slow"
+
+bench-chain: $(VENV)/installed-test $(CLIENTS)
+	$(BIN)/python tests/benchmarks/chain_throughput.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
