@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
 
@@ -18,10 +18,12 @@ from chain_devnet.config import ChainConfig
 from chain_devnet.errors import TransactionRejectedError
 from chain_devnet.fees import next_base_fee
 from chain_devnet.pool import Pool
-from chain_devnet.state import read_account, read_code
+from chain_devnet.settings import Settings
+from chain_devnet.state import StateEdit, edit_state, read_account, read_code
 from chain_devnet.store import ChainStore
 from chain_devnet.timeline import Timeline
 from chain_devnet.transaction import Transaction, decode_transaction
+from chain_devnet.watches import Watches
 from ledgerfed.errors import ConfigurationError, InvalidValueError
 
 Clock = Callable[[], int]
@@ -36,6 +38,8 @@ class Snapshot:
     number: int
     timeline: Timeline
     waiting: tuple[Transaction, ...]
+    edited_root: bytes | None
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,9 @@ class Chain:
         self._snapshot_count = 0
         self._head = store.head() or self._create()
         self._timeline = Timeline.from_meta({key: store.meta(key) for key in Timeline().to_meta()})
+        self._settings = Settings.from_meta({key: store.meta(key) for key in Settings().to_meta()})
+        self._head_root = self.state_root(self._head.header)
+        self.watches = Watches(store)
 
     def _create(self) -> Block:
         balances = {account.address: FUNDS for account in dev_accounts()} | dict(self.config.fund)
@@ -103,11 +110,21 @@ class Chain:
         with self.lock:
             return tuple(self._pool)
 
+    @property
+    def settings(self) -> Settings:
+        """What devnet verbs have set."""
+        with self.lock:
+            return self._settings
+
+    def state_root(self, header: Header) -> bytes:
+        """Root of the state after the block under `header`; it differs from the header's once edited."""
+        return self.store.edited_root(header.number) or header.state_root
+
     def view(self, header: Header) -> StateView:
         """The state after the block under `header`, seen from inside that block."""
         return StateView(
             self.store,
-            header.state_root,
+            self.state_root(header),
             environment_of(header, self.config.chain_id, self._ancestors(header.number)),
         )
 
@@ -116,7 +133,7 @@ class Chain:
         with self.lock:
             environment = self._environment_after(self._head)
             if not self._pool:
-                return StateView(self.store, self._head.header.state_root, environment)
+                return StateView(self.store, self._head_root, environment)
             execution = self._execute(environment)
             return StateView(Layered(execution.nodes, self.store), execution.state_root, environment)
 
@@ -129,7 +146,7 @@ class Chain:
     def pending_nonce(self, address: bytes) -> int:
         """The nonce that the next transaction of `address` must have."""
         with self.lock:
-            account = read_account(self.store, self._head.header.state_root, address)
+            account = read_account(self.store, self._head_root, address)
             return self._pool.sender_state(address, account, b"").nonce
 
     # Writing
@@ -152,7 +169,40 @@ class Chain:
             InvalidValueError: one of them is no transaction.
             TransactionRejectedError: the chain will not take one of them.
         """
-        decoded = [decode_transaction(raw) for raw in raws]
+        return self._accept([decode_transaction(raw) for raw in raws])
+
+    def submit_as(self, sender: bytes, raw: bytes) -> bytes:
+        """Accept `raw` as if the impersonated `sender` had signed it; its signature is not looked at.
+
+        Raises:
+            TransactionRejectedError: nobody impersonates `sender`, or the chain will not take it.
+        """
+        with self.lock:
+            if not self._settings.impersonates(sender):
+                raise TransactionRejectedError(f"0x{sender.hex()} is not impersonated; do that first")
+            return self._accept([decode_transaction(raw, sender)])[0]
+
+    def change_settings(self, settings: Settings) -> None:
+        """Set what devnet verbs may set; it outlives a restart and is undone by `revert`."""
+        with self.lock:
+            self.store.set_meta(settings.to_meta())
+            self._settings = settings
+
+    def edit(self, address: bytes, edit: StateEdit) -> None:
+        """Change an account behind the newest block, without a transaction; `revert` undoes it."""
+        with self.lock:
+            nodes, root = edit_state(self.store, self._head_root, {address: edit})
+            self.store.write_state(self._head.header.number, root, nodes, {})
+            self._head_root = root
+
+    def drop(self, tx_hash: bytes) -> bool:
+        """Forget a waiting transaction; False if it does not wait."""
+        with self.lock:
+            found = tx_hash in self._pool
+            self._pool.drop({tx_hash})
+            return found
+
+    def _accept(self, decoded: Sequence[Transaction]) -> list[bytes]:
         with self.lock:
             added: set[bytes] = set()
             try:
@@ -166,7 +216,9 @@ class Chain:
                 # Whatever went wrong was not acknowledged, so it must not be mined later.
                 self._pool.drop(added)
                 raise
-            return [tx.hash for tx in decoded]
+            hashes = [tx.hash for tx in decoded]
+            self.watches.accepted(hashes)
+            return hashes
 
     def mine(self, count: int = 1, interval: int | None = None) -> None:
         """Mine `count` blocks; waiting transactions go into the first ones.
@@ -201,7 +253,9 @@ class Chain:
         """Remember the present state; returns the number under which `revert` finds it."""
         with self.lock:
             self._snapshot_count += 1
-            here = Snapshot(self._head.header.number, self._timeline, tuple(self._pool))
+            number = self._head.header.number
+            edited = self.store.edited_root(number)
+            here = Snapshot(number, self._timeline, tuple(self._pool), edited, self._settings)
             self._snapshots[self._snapshot_count] = here
             return self._snapshot_count
 
@@ -211,8 +265,12 @@ class Chain:
             snapshot = self._snapshots.get(snapshot_id)
             if snapshot is None:
                 return False
-            self.store.truncate(snapshot.number, snapshot.timeline.to_meta())
+            self.watches.reverting(snapshot.number)
+            meta = snapshot.timeline.to_meta() | snapshot.settings.to_meta()
+            self.store.truncate(snapshot.number, meta, snapshot.edited_root)
             self._head = self._stored_block(snapshot.number)
+            self._head_root = self.state_root(self._head.header)
+            self._settings = snapshot.settings
             self._timeline = snapshot.timeline
             self._pool.keep(snapshot.waiting)
             self._snapshots = {key: value for key, value in self._snapshots.items() if key < snapshot_id}
@@ -229,8 +287,10 @@ class Chain:
         if tx.hash in self._pool or self.store.transaction(tx.hash) is not None:
             raise TransactionRejectedError(f"already known: 0x{tx.hash.hex()}")
         header = self._head.header
-        account = read_account(self.store, header.state_root, tx.sender)
-        code = read_code(self.store, header.state_root, tx.sender)
+        account = read_account(self.store, self._head_root, tx.sender)
+        code = read_code(self.store, self._head_root, tx.sender)
+        if self._settings.impersonates(tx.sender):
+            code = b""  # a contract may be impersonated, against EIP-3607
         rules = BlockRules(self.config.chain_id, self.config.gas_limit, next_base_fee(header))
         admit(tx, self._pool.sender_state(tx.sender, account, code), rules)
 
@@ -252,7 +312,7 @@ class Chain:
             spaced = interval is not None and blocks
             timestamp = parent.header.timestamp + (interval or 0) if spaced else None
             environment = self._environment_after(parent, timestamp)
-            parent = assemble(parent, environment, nothing_on(parent.header.state_root))
+            parent = assemble(parent, environment, nothing_on(self._head_root))
             blocks.append(parent)
         self._commit(blocks, {}, anchored=interval is not None)
 
@@ -266,14 +326,17 @@ class Chain:
         self.store.append(blocks, nodes, timeline.to_meta())
         self._timeline = timeline
         self._head = Block(last, blocks[-1].hash)
+        self._head_root = last.state_root
+        self.watches.extended()
 
     def _execute(self, environment: Environment) -> Execution:
-        state_root = self._head.header.state_root
-        return self.backend.execute(self.store, state_root, environment, tuple(self._pool))
+        return self.backend.execute(self.store, self._head_root, environment, tuple(self._pool))
 
     def _environment_after(self, parent: Block, timestamp: int | None = None) -> Environment:
         chosen = self._next_timestamp(parent.header) if timestamp is None else timestamp
-        return next_environment(parent, self.config, chosen, self._ancestors(parent.header.number + 1))
+        environment = next_environment(parent, self.config, chosen, self._ancestors(parent.header.number + 1))
+        coinbase = self._settings.coinbase
+        return environment if coinbase is None else replace(environment, coinbase=coinbase)
 
     def _ancestors(self, number: int) -> Callable[[], Iterator[bytes]]:
         return lambda: self.store.ancestors(number - 1)

@@ -5,7 +5,8 @@ Source: yellow paper section 4.1 and appendix D (secure Merkle-Patricia trie, ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import rlp
@@ -46,20 +47,40 @@ class AccountProof:
     storage: tuple[StorageProof, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StateEdit:
+    """What to change about an account; None leaves a field. `slots` are set after `wipe` cleared the rest."""
+
+    balance: int | None = None
+    nonce: int | None = None
+    code: bytes | None = None
+    slots: Mapping[int, int] = field(default_factory=dict)
+    wipe: bool = False
+
+
 class _TrieNodes:
-    """A node source as the read-only mapping that the trie library wants."""
+    """A node source as the mapping that the trie library wants; writes stay in `written`."""
 
     def __init__(self, source: NodeSource) -> None:
         self._source = source
+        self.written: dict[bytes, bytes] = {}
 
     def __getitem__(self, key: bytes) -> bytes:
-        value = self._source.get(key)
+        value = self.get(key)
         if value is None:
             raise KeyError(key)
         return value
 
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self.written[key] = value
+
     def __contains__(self, key: bytes) -> bool:
-        return self._source.get(key) is not None
+        return self.get(key) is not None
+
+    def get(self, key: bytes) -> bytes | None:
+        """The node with hash `key` (`NodeSource`)."""
+        value = self.written.get(key)
+        return self._source.get(key) if value is None else value
 
 
 def read_account(nodes: NodeSource, state_root: bytes, address: bytes) -> AccountState:
@@ -89,6 +110,46 @@ def prove(nodes: NodeSource, state_root: bytes, address: bytes, slots: tuple[int
         for slot in slots
     )
     return AccountProof(account, _path(state_trie, keccak(address)), storage)
+
+
+def edit_state(
+    nodes: NodeSource, state_root: bytes, edits: Mapping[bytes, StateEdit]
+) -> tuple[dict[bytes, bytes], bytes]:
+    """Change accounts, by 20-byte address; returns the trie nodes to write and the new state root."""
+    overlay = _TrieNodes(nodes)
+    trie: Any = HexaryTrie(overlay, root_hash=state_root)
+    for address, edit in edits.items():
+        account = _edited(overlay, _decode_account(trie[keccak(address)]), edit)
+        if account == AccountState():
+            trie.delete(keccak(address))  # an empty account is an absent one (EIP-161)
+        else:
+            trie[keccak(address)] = _encode_account(account)
+    return overlay.written, trie.root_hash
+
+
+def _edited(overlay: _TrieNodes, account: AccountState, edit: StateEdit) -> AccountState:
+    storage: Any = HexaryTrie(overlay, root_hash=EMPTY_TRIE_ROOT if edit.wipe else account.storage_root)
+    for slot, value in edit.slots.items():
+        if value:
+            storage[_slot_key(slot)] = rlp.encode(value)
+        else:
+            storage.delete(_slot_key(slot))
+    code_hash = account.code_hash
+    if edit.code is not None:
+        code_hash = keccak(edit.code)
+        overlay[code_hash] = edit.code
+    return replace(
+        account,
+        balance=account.balance if edit.balance is None else edit.balance,
+        nonce=account.nonce if edit.nonce is None else edit.nonce,
+        code_hash=code_hash,
+        storage_root=storage.root_hash,
+    )
+
+
+def _encode_account(account: AccountState) -> bytes:
+    encoded: bytes = rlp.encode([account.nonce, account.balance, account.storage_root, account.code_hash])
+    return encoded
 
 
 def _trie(nodes: NodeSource, root: bytes) -> Any:

@@ -18,14 +18,14 @@ from chain_devnet.block import Block, Header, Log, Receipt
 from chain_devnet.transaction import Transaction, decode_transaction
 from ledgerfed.errors import StoreError
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 FILE_NAME = "chain.sqlite"
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE node (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, value BLOB NOT NULL);
 CREATE TABLE block (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL,
-  last_node INTEGER NOT NULL);
+  last_node INTEGER NOT NULL, timestamp INTEGER NOT NULL);
 CREATE TABLE tx (block INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE,
   raw BLOB NOT NULL, sender BLOB NOT NULL, status INTEGER NOT NULL, gas_used INTEGER NOT NULL,
   cumulative_gas INTEGER NOT NULL, gas_price TEXT NOT NULL, created BLOB,
@@ -33,6 +33,7 @@ CREATE TABLE tx (block INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NO
 CREATE TABLE log (block INTEGER NOT NULL, position INTEGER NOT NULL, tx_position INTEGER NOT NULL,
   address BLOB NOT NULL, topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL,
   PRIMARY KEY (block, position)) WITHOUT ROWID;
+CREATE TABLE edit (block INTEGER PRIMARY KEY, state_root BLOB NOT NULL);
 CREATE INDEX log_by_address ON log (address, block);
 CREATE INDEX log_by_topic ON log (topic0, block);
 """
@@ -47,6 +48,7 @@ class StoredTransaction:
     block_number: int
     block_hash: bytes
     position: int
+    timestamp: int
     first_log: int
 
 
@@ -57,6 +59,7 @@ class StoredLog:
     log: Log
     block_number: int
     block_hash: bytes
+    timestamp: int
     tx_hash: bytes
     tx_position: int
     position: int
@@ -159,17 +162,32 @@ class ChainStore:
             self._sql.executemany("INSERT OR IGNORE INTO node (hash, value) VALUES (?, ?)", nodes.items())
             last_node = self._sql.execute("SELECT coalesce(max(id), 0) FROM node").fetchone()[0]
             self._sql.executemany(
-                "INSERT INTO block VALUES (?, ?, ?, ?)",
-                ((block.header.number, block.hash, block.header.encode(), last_node) for block in blocks),
+                "INSERT INTO block VALUES (?, ?, ?, ?, ?)",
+                (
+                    (
+                        block.header.number,
+                        block.hash,
+                        block.header.encode(),
+                        last_node,
+                        block.header.timestamp,
+                    )
+                    for block in blocks
+                ),
             )
             for block in blocks:
                 self._sql.executemany("INSERT INTO tx VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _tx_rows(block))
                 self._sql.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _log_rows(block))
             self._write_meta(meta)
 
-    def truncate(self, number: int, meta: Mapping[str, str]) -> None:
-        """Forget every block after `number` and all that they wrote; set `meta`."""
+    def truncate(self, number: int, meta: Mapping[str, str], edited_root: bytes | None = None) -> None:
+        """Forget every block after `number` and all that they wrote; set `meta`.
+
+        `edited_root` is the state after block `number` if it differs from what the header says.
+        """
         with self._transaction():
+            self._sql.execute("DELETE FROM edit WHERE block >= ?", (number,))
+            if edited_root is not None:
+                self._sql.execute("INSERT INTO edit VALUES (?, ?)", (number, edited_root))
             self._sql.execute(
                 "DELETE FROM node WHERE id > (SELECT last_node FROM block WHERE number = ?)", (number,)
             )
@@ -177,6 +195,30 @@ class ChainStore:
             self._sql.execute("DELETE FROM tx WHERE block > ?", (number,))
             self._sql.execute("DELETE FROM log WHERE block > ?", (number,))
             self._write_meta(meta)
+
+    def write_state(
+        self, number: int, state_root: bytes, nodes: Mapping[bytes, bytes], meta: Mapping[str, str]
+    ) -> None:
+        """Put another state behind block `number`, the head, with its trie nodes and `meta`, all or none."""
+        with self._transaction():
+            self._sql.executemany("INSERT OR IGNORE INTO node (hash, value) VALUES (?, ?)", nodes.items())
+            # The nodes belong to the head now, so that going back to it keeps them.
+            self._sql.execute(
+                "UPDATE block SET last_node = (SELECT coalesce(max(id), 0) FROM node) WHERE number = ?",
+                (number,),
+            )
+            self._sql.execute("INSERT OR REPLACE INTO edit VALUES (?, ?)", (number, state_root))
+            self._write_meta(meta)
+
+    def edited_root(self, number: int) -> bytes | None:
+        """The state root after block `number` if it was edited, else None: the header's holds."""
+        row = self._sql.execute("SELECT state_root FROM edit WHERE block = ?", (number,)).fetchone()
+        return None if row is None else row[0]
+
+    def newest_number(self) -> int:
+        """Number of the newest block; -1 before genesis."""
+        row = self._sql.execute("SELECT coalesce(max(number), -1) FROM block").fetchone()
+        return int(row[0])
 
     def head(self) -> Block | None:
         """The newest block, without its transactions; None before genesis."""
@@ -223,8 +265,8 @@ class ChainStore:
         rows = self._sql.execute("SELECT hash FROM tx WHERE block = ? ORDER BY position", (number,))
         return tuple(row[0] for row in rows.fetchall())
 
-    def logs(self, wanted: LogFilter) -> tuple[StoredLog, ...]:
-        """The logs that `wanted` describes, in chain order, answered from the indexes."""
+    def logs(self, wanted: LogFilter, limit: int | None = None) -> tuple[StoredLog, ...]:
+        """The logs that `wanted` describes, in chain order, answered from the indexes; at most `limit`."""
         clauses = ["log.block BETWEEN ? AND ?"]
         values: list[object] = [wanted.first, wanted.last]
         columns = [("log.address", wanted.addresses)]
@@ -237,16 +279,17 @@ class ChainStore:
         if wanted.topics:
             clauses.append(f"log.topic{min(len(wanted.topics), 4) - 1} IS NOT NULL")
         rows = self._sql.execute(
-            "SELECT log.address, topic0, topic1, topic2, topic3, data, log.block, block.hash, tx.hash,"
-            " tx_position, log.position FROM log JOIN block ON block.number = log.block"
+            "SELECT log.address, topic0, topic1, topic2, topic3, data, log.block, block.hash,"
+            " block.timestamp, tx.hash, tx_position, log.position"
+            " FROM log JOIN block ON block.number = log.block"
             " JOIN tx ON tx.block = log.block AND tx.position = log.tx_position"
-            f" WHERE {' AND '.join(clauses)} ORDER BY log.block, log.position",
-            values,
+            f" WHERE {' AND '.join(clauses)} ORDER BY log.block, log.position LIMIT ?",
+            [*values, -1 if limit is None else limit],
         )
         return tuple(StoredLog(_log(row[:6]), *row[6:]) for row in rows.fetchall())
 
     def _stored(self, row: Sequence[Any]) -> StoredTransaction:
-        number, position, raw, sender, status, gas_used, cumulative, price, created, block_hash = row
+        number, position, raw, sender, status, gas_used, cumulative, price, created, block_hash, time = row
         logs = self._sql.execute(
             "SELECT address, topic0, topic1, topic2, topic3, data, position FROM log"
             " WHERE block = ? AND tx_position = ? ORDER BY position",
@@ -265,7 +308,7 @@ class ChainStore:
             created=created,
             logs=tuple(_log(log[:6]) for log in logs),
         )
-        return StoredTransaction(transaction, receipt, number, block_hash, position, earlier)
+        return StoredTransaction(transaction, receipt, number, block_hash, position, time, earlier)
 
     def _write_meta(self, values: Mapping[str, str]) -> None:
         self._sql.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
@@ -286,7 +329,7 @@ class ChainStore:
 
 _SELECT_TX = (
     "SELECT tx.block, tx.position, tx.raw, tx.sender, tx.status, tx.gas_used, tx.cumulative_gas,"
-    " tx.gas_price, tx.created, block.hash FROM tx JOIN block ON block.number = tx.block"
+    " tx.gas_price, tx.created, block.hash, block.timestamp FROM tx JOIN block ON block.number = tx.block"
 )
 
 

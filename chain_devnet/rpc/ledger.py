@@ -46,9 +46,7 @@ def eth_get_block_receipts(chain: Chain, params: Sequence[object]) -> list[views
         return None
     if header is None:
         return []
-    return [
-        views.receipt_json(stored, header.timestamp) for stored in chain.store.transactions(header.number)
-    ]
+    return [views.receipt_json(stored) for stored in chain.store.transactions(header.number)]
 
 
 def eth_get_transaction_by_hash(chain: Chain, params: Sequence[object]) -> views.Json | None:
@@ -100,10 +98,7 @@ def eth_get_transaction_receipt(chain: Chain, params: Sequence[object]) -> views
     """The receipt of a mined transaction; null until it is mined."""
     (wanted,) = read.arguments(params, 1, 1)
     stored = chain.store.transaction(read.block_hash(wanted, "transaction hash"))
-    if stored is None:
-        return None
-    block = chain.store.block(stored.block_number)
-    return views.receipt_json(stored, block.header.timestamp if block else 0)
+    return None if stored is None else views.receipt_json(stored)
 
 
 def eth_get_logs(chain: Chain, params: Sequence[object]) -> list[views.Json]:

@@ -61,6 +61,7 @@ def mined_transaction_json(stored: StoredTransaction) -> Json:
     tx["gasPrice"] = hex(stored.receipt.effective_gas_price)
     tx["blockHash"] = hex_data(stored.block_hash)
     tx["blockNumber"] = hex(stored.block_number)
+    tx["blockTimestamp"] = hex(stored.timestamp)
     tx["transactionIndex"] = hex(stored.position)
     return tx
 
@@ -115,10 +116,10 @@ def access_list_json(entries: AccessList) -> list[Json]:
     ]
 
 
-def receipt_json(stored: StoredTransaction, timestamp: int) -> Json:
+def receipt_json(stored: StoredTransaction) -> Json:
     """The receipt of a mined transaction."""
     tx, receipt = stored.transaction, stored.receipt
-    place = (stored.block_number, stored.block_hash, tx.hash, stored.position)
+    place = (stored.block_number, stored.block_hash, stored.timestamp, tx.hash, stored.position)
     logs = [StoredLog(log, *place, stored.first_log + index) for index, log in enumerate(receipt.logs)]
     return {
         "transactionHash": hex_data(tx.hash),
@@ -133,23 +134,24 @@ def receipt_json(stored: StoredTransaction, timestamp: int) -> Json:
         "cumulativeGasUsed": hex(receipt.cumulative_gas),
         "effectiveGasPrice": hex(receipt.effective_gas_price),
         "contractAddress": hex_or_none(receipt.created),
-        "logs": [{**log_json(log), "blockTimestamp": hex(timestamp)} for log in logs],
+        "logs": [log_json(log) for log in logs],
         "logsBloom": hex_data(receipt.bloom.to_bytes(256, "big")),
     }
 
 
-def log_json(stored: StoredLog) -> Json:
-    """A log with its place."""
+def log_json(stored: StoredLog, *, removed: bool = False) -> Json:
+    """A log with its place, which it has lost if it is `removed`."""
     return {
         "address": hex_data(stored.log.address),
         "topics": [hex_data(topic) for topic in stored.log.topics],
         "data": hex_data(stored.log.data),
         "blockNumber": hex(stored.block_number),
         "blockHash": hex_data(stored.block_hash),
+        "blockTimestamp": hex(stored.timestamp),
         "transactionHash": hex_data(stored.tx_hash),
         "transactionIndex": hex(stored.tx_position),
         "logIndex": hex(stored.position),
-        "removed": False,
+        "removed": removed,
     }
 
 
