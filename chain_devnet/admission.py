@@ -1,7 +1,7 @@
 """Whether a transaction may wait for the next block: the checks of a node's transaction pool.
 
-Source: yellow paper section 6.2, EIP-155 (chain id), EIP-1559 (fees), EIP-3607 (senders without code),
-EIP-3860 (init code), EIP-7702 (delegated senders are allowed).
+Source: yellow paper section 6.2, EIP-155 (chain id), EIP-1559 (fees), EIP-2681 (nonces), EIP-3607
+(senders without code), EIP-3860 (init code), EIP-7702 (delegated senders are allowed).
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from chain_devnet.errors import TransactionRejectedError
 from chain_devnet.transaction import Transaction, intrinsic_gas
 
 MAX_INIT_CODE = 49_152
+MAX_NONCE = 2**64 - 1
 DELEGATION_PREFIX = b"\xef\x01\x00"
 
 
 @dataclass(frozen=True, slots=True)
 class SenderState:
-    """What the chain and the waiting transactions leave a sender: next nonce, free wei, code."""
+    """What the chain says of a sender: its account's nonce, its wei, its code."""
 
     nonce: int
     balance: int
@@ -34,23 +35,16 @@ class BlockRules:
 
 
 def admit(tx: Transaction, sender: SenderState, rules: BlockRules) -> None:
-    """Return if `tx` can be executed next.
+    """Return if `tx` can be executed some day; what else waits is the pool's to judge.
 
     Raises:
         TransactionRejectedError: with the first rule that it breaks, the value, and what would pass.
     """
     _check_form(tx, rules)
-    if tx.nonce != sender.nonce:
-        word = "low" if tx.nonce < sender.nonce else "high"
-        raise TransactionRejectedError(f"nonce too {word}: next nonce is {sender.nonce}, got {tx.nonce}")
+    if tx.nonce < sender.nonce:
+        raise TransactionRejectedError(f"nonce too low: next nonce is {sender.nonce}, got {tx.nonce}")
     if sender.code and not sender.code.startswith(DELEGATION_PREFIX):
         raise TransactionRejectedError(f"sender 0x{tx.sender.hex()} is a contract and cannot send")
-    cost = maximum_cost(tx)
-    if sender.balance < cost:
-        raise TransactionRejectedError(
-            f"insufficient funds for gas * price + value: 0x{tx.sender.hex()} has "
-            f"{sender.balance}, needs {cost}"
-        )
 
 
 def maximum_cost(tx: Transaction) -> int:
@@ -59,6 +53,8 @@ def maximum_cost(tx: Transaction) -> int:
 
 
 def _check_form(tx: Transaction, rules: BlockRules) -> None:
+    if tx.nonce >= MAX_NONCE:
+        raise TransactionRejectedError(f"nonce has max value: {tx.nonce} (EIP-2681)")
     if tx.chain_id is not None and tx.chain_id != rules.chain_id:
         raise TransactionRejectedError(f"invalid chain id: got {tx.chain_id}, this is {rules.chain_id}")
     if tx.gas > rules.gas_limit:
@@ -76,5 +72,6 @@ def _check_form(tx: Transaction, rules: BlockRules) -> None:
         )
     if tx.max_fee < rules.base_fee:
         raise TransactionRejectedError(
-            f"max fee per gas less than block base fee: {tx.max_fee} < {rules.base_fee}"
+            "transaction underpriced: max fee per gas less than block base fee: "
+            f"{tx.max_fee} < {rules.base_fee}"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import RLock
 
 from chain_devnet.accounts import FUNDS, DevAccount, dev_accounts
-from chain_devnet.admission import BlockRules, admit
+from chain_devnet.admission import BlockRules, SenderState, admit
 from chain_devnet.assembly import assemble, genesis_block, next_environment, nothing_on
 from chain_devnet.backend import Environment, Execution, ExecutionBackend, NodeSource, environment_of
 from chain_devnet.block import Block, Header
@@ -17,14 +17,15 @@ from chain_devnet.calls import StateView
 from chain_devnet.config import ChainConfig
 from chain_devnet.errors import TransactionRejectedError
 from chain_devnet.fees import next_base_fee
-from chain_devnet.pool import Pool
+from chain_devnet.filters import Filters
+from chain_devnet.pool import Pool, PoolContent, PoolLimits, Waiting
 from chain_devnet.settings import Settings
-from chain_devnet.state import StateEdit, edit_state, read_account, read_code
+from chain_devnet.state import EMPTY_CODE_HASH, StateEdit, edit_state, read_account
 from chain_devnet.store import ChainStore
 from chain_devnet.timeline import Timeline
 from chain_devnet.transaction import Transaction, decode_transaction
 from chain_devnet.watches import Watches
-from ledgerfed.errors import ConfigurationError, InvalidValueError
+from ledgerfed.errors import ConfigurationError, InvalidValueError, LedgerFedError
 
 Clock = Callable[[], int]
 
@@ -37,7 +38,7 @@ class Snapshot:
 
     number: int
     timeline: Timeline
-    waiting: tuple[Transaction, ...]
+    waiting: tuple[Waiting, ...]
     edited_root: bytes | None
     settings: Settings
 
@@ -63,7 +64,12 @@ class Chain:
     """
 
     def __init__(
-        self, config: ChainConfig, store: ChainStore, backend: ExecutionBackend, clock: Clock | None = None
+        self,
+        config: ChainConfig,
+        store: ChainStore,
+        backend: ExecutionBackend,
+        clock: Clock | None = None,
+        limits: PoolLimits | None = None,
     ) -> None:
         """Continue the chain in `store`, or create it.
 
@@ -80,7 +86,9 @@ class Chain:
         self.accounts: Mapping[bytes, DevAccount] = {account.address: account for account in dev_accounts()}
         self.automine = True
         self._clock = clock
-        self._pool = Pool()
+        self._pool = Pool(limits)
+        self._senders: dict[bytes, SenderState] = {}
+        self._senders_root = self._swept_root = b""
         self._snapshots: dict[int, Snapshot] = {}
         self._snapshot_count = 0
         self._head = store.head() or self._create()
@@ -88,6 +96,9 @@ class Chain:
         self._settings = Settings.from_meta({key: store.meta(key) for key in Settings().to_meta()})
         self._head_root = self.state_root(self._head.header)
         self.watches = Watches(store)
+        self.filters = Filters()
+        self._pool.keep(store.waiting())
+        self._save_waiting()
 
     def _create(self) -> Block:
         balances = {account.address: FUNDS for account in dev_accounts()} | dict(self.config.fund)
@@ -106,9 +117,19 @@ class Chain:
 
     @property
     def waiting(self) -> tuple[Transaction, ...]:
-        """Accepted transactions that are in no block yet, in order."""
+        """Accepted transactions that are in no block yet, in order of arrival."""
         with self.lock:
             return tuple(self._pool)
+
+    def waiting_transaction(self, tx_hash: bytes) -> Transaction | None:
+        """The accepted transaction with `tx_hash` if it is in no block yet."""
+        with self.lock:
+            return self._pool.find(tx_hash)
+
+    def pool_content(self) -> PoolContent:
+        """What waits, by sender: what can go into blocks, and what is behind a gap of nonces."""
+        with self.lock:
+            return self._pool.content(self._nonces())
 
     @property
     def settings(self) -> Settings:
@@ -129,25 +150,26 @@ class Chain:
         )
 
     def pending_view(self) -> StateView:
-        """The state after all waiting transactions, seen from inside the next block."""
+        """The state after the transactions that the next block would take, seen from inside it."""
         with self.lock:
             environment = self._environment_after(self._head)
-            if not self._pool:
+            executable = self._executable(environment.base_fee)
+            if not executable:
                 return StateView(self.store, self._head_root, environment)
-            execution = self._execute(environment)
+            execution = self._execute(environment, executable)
             return StateView(Layered(execution.nodes, self.store), execution.state_root, environment)
 
     def pending_block(self) -> Block:
         """The block that would be mined now."""
         with self.lock:
             environment = self._environment_after(self._head)
-            return assemble(self._head, environment, self._execute(environment))
+            execution = self._execute(environment, self._executable(environment.base_fee))
+            return assemble(self._head, environment, execution)
 
     def pending_nonce(self, address: bytes) -> int:
         """The nonce that the next transaction of `address` must have."""
         with self.lock:
-            account = read_account(self.store, self._head_root, address)
-            return self._pool.sender_state(address, account, b"").nonce
+            return self._pool.next_nonce(address, self._sender(address).nonce)
 
     # Writing
 
@@ -158,18 +180,18 @@ class Chain:
             InvalidValueError: the bytes are no transaction.
             TransactionRejectedError: the chain will not take it.
         """
-        return self.submit_all([raw])[0]
+        return _accepted(self.submit_each([raw]))
 
-    def submit_all(self, raws: Sequence[bytes]) -> list[bytes]:
-        """Accept several signed transactions, all or none; with automine they share as few blocks as fit.
+    def submit_each(self, raws: Sequence[bytes]) -> list[bytes | LedgerFedError]:
+        """Accept each of several signed transactions that the chain will take; the others get their error.
 
-        All or none holds for acceptance; should the machine fail later, blocks already mined stay.
+        With automine they share as few blocks as fit. A transaction whose nonce leaves a gap is accepted and
+        waits until the gap is filled. What was accepted survives the end of the process, in a block or not.
 
         Raises:
-            InvalidValueError: one of them is no transaction.
-            TransactionRejectedError: the chain will not take one of them.
+            StoreError: nothing can be written; none was accepted but those already in a block.
         """
-        return self._accept([decode_transaction(raw) for raw in raws])
+        return self._accept([_decoded(raw) for raw in raws])
 
     def submit_as(self, sender: bytes, raw: bytes) -> bytes:
         """Accept `raw` as if the impersonated `sender` had signed it; its signature is not looked at.
@@ -180,7 +202,7 @@ class Chain:
         with self.lock:
             if not self._settings.impersonates(sender):
                 raise TransactionRejectedError(f"0x{sender.hex()} is not impersonated; do that first")
-            return self._accept([decode_transaction(raw, sender)])[0]
+            return _accepted(self._accept([decode_transaction(raw, sender)]))
 
     def change_settings(self, settings: Settings) -> None:
         """Set what devnet verbs may set; it outlives a restart and is undone by `revert`."""
@@ -200,25 +222,8 @@ class Chain:
         with self.lock:
             found = tx_hash in self._pool
             self._pool.drop({tx_hash})
+            self._save_waiting()
             return found
-
-    def _accept(self, decoded: Sequence[Transaction]) -> list[bytes]:
-        with self.lock:
-            added: set[bytes] = set()
-            try:
-                for tx in decoded:
-                    self._admit(tx)
-                    self._pool.add(tx)
-                    added.add(tx.hash)
-                while self.automine and self._pool:
-                    self._mine_waiting()
-            except BaseException:
-                # Whatever went wrong was not acknowledged, so it must not be mined later.
-                self._pool.drop(added)
-                raise
-            hashes = [tx.hash for tx in decoded]
-            self.watches.accepted(hashes)
-            return hashes
 
     def mine(self, count: int = 1, interval: int | None = None) -> None:
         """Mine `count` blocks; waiting transactions go into the first ones.
@@ -228,8 +233,8 @@ class Chain:
             interval: seconds between them; None lets the clock decide.
         """
         with self.lock:
-            while count > 0 and self._pool:
-                self._mine_waiting()
+            while count > 0 and (executable := self._executable(next_base_fee(self._head.header))):
+                self._mine_waiting(executable)
                 count -= 1
             if count > 0:
                 self._mine_empty(count, interval)
@@ -255,7 +260,7 @@ class Chain:
             self._snapshot_count += 1
             number = self._head.header.number
             edited = self.store.edited_root(number)
-            here = Snapshot(number, self._timeline, tuple(self._pool), edited, self._settings)
+            here = Snapshot(number, self._timeline, self._pool.snapshot(), edited, self._settings)
             self._snapshots[self._snapshot_count] = here
             return self._snapshot_count
 
@@ -267,7 +272,7 @@ class Chain:
                 return False
             self.watches.reverting(snapshot.number)
             meta = snapshot.timeline.to_meta() | snapshot.settings.to_meta()
-            self.store.truncate(snapshot.number, meta, snapshot.edited_root)
+            self.store.truncate(snapshot.number, meta, snapshot.edited_root, snapshot.waiting)
             self._head = self._stored_block(snapshot.number)
             self._head_root = self.state_root(self._head.header)
             self._settings = snapshot.settings
@@ -283,27 +288,107 @@ class Chain:
 
     # Inside
 
-    def _admit(self, tx: Transaction) -> None:
-        if tx.hash in self._pool or self.store.transaction(tx.hash) is not None:
-            raise TransactionRejectedError(f"already known: 0x{tx.hash.hex()}")
-        header = self._head.header
-        account = read_account(self.store, self._head_root, tx.sender)
-        code = read_code(self.store, self._head_root, tx.sender)
-        if self._settings.impersonates(tx.sender):
-            code = b""  # a contract may be impersonated, against EIP-3607
-        rules = BlockRules(self.config.chain_id, self.config.gas_limit, next_base_fee(header))
-        admit(tx, self._pool.sender_state(tx.sender, account, code), rules)
+    def _accept(self, decoded: Sequence[Transaction | LedgerFedError]) -> list[bytes | LedgerFedError]:
+        with self.lock:
+            taken: list[tuple[Transaction, Waiting | None]] = []
+            outcomes = [self._take(tx, taken) for tx in decoded]
+            try:
+                refused = self._mine_executable() if self.automine else {}
+                self._save_waiting()
+            except BaseException:
+                # Whatever went wrong was not acknowledged, so it must not be mined later.
+                self._take_back(taken)
+                raise
+            self.watches.accepted([tx.hash for tx, _ in taken if tx.hash not in refused])
+            return [
+                found if isinstance(found, LedgerFedError) else refused.get(found, found)
+                for found in outcomes
+            ]
 
-    def _mine_waiting(self) -> None:
+    def _take(
+        self, tx: Transaction | LedgerFedError, taken: list[tuple[Transaction, Waiting | None]]
+    ) -> bytes | LedgerFedError:
+        if isinstance(tx, LedgerFedError):
+            return tx
+        try:
+            replaced = self._admit(tx)
+        except TransactionRejectedError as error:
+            return error
+        taken.append((tx, replaced))
+        return tx.hash
+
+    def _admit(self, tx: Transaction) -> Waiting | None:
+        if self.store.has_transaction(tx.hash):
+            raise TransactionRejectedError(f"already known: 0x{tx.hash.hex()}")
+        account = self._sender(tx.sender)
+        if self._settings.impersonates(tx.sender):
+            account = replace(account, code=b"")  # a contract may be impersonated, against EIP-3607
+        admit(
+            tx,
+            account,
+            BlockRules(self.config.chain_id, self.config.gas_limit, next_base_fee(self._head.header)),
+        )
+        return self._pool.add(tx, account)
+
+    def _take_back(self, taken: Sequence[tuple[Transaction, Waiting | None]]) -> None:
+        for tx, replaced in reversed(taken):
+            if tx.hash in self._pool:
+                self._pool.drop([tx.hash])
+                if replaced is not None:
+                    self._pool.restore(replaced)
+
+    def _sender(self, address: bytes) -> SenderState:
+        if self._senders_root != self._head_root:
+            self._senders, self._senders_root = {}, self._head_root
+        known = self._senders.get(address)
+        if known is None:
+            account = read_account(self.store, self._head_root, address)
+            code = b"" if account.code_hash == EMPTY_CODE_HASH else self.store.get(account.code_hash) or b""
+            known = self._senders[address] = SenderState(account.nonce, account.balance, code)
+        return known
+
+    def _nonces(self) -> dict[bytes, int]:
+        return {sender: self._sender(sender).nonce for sender in self._pool.senders}
+
+    def _executable(self, base_fee: int) -> list[Transaction]:
+        return self._pool.executable(self._nonces(), base_fee) if self._pool else []
+
+    def _drop_hopeless(self) -> None:
+        if self._swept_root == self._head_root:
+            return
+        self._swept_root = self._head_root
+        hopeless = self._pool.hopeless({sender: self._sender(sender) for sender in self._pool.senders})
+        for tx in hopeless:
+            _log.warning(
+                "dropped transaction 0x%s: its sender has used its nonce or its funds", tx.hash.hex()
+            )
+        self._pool.drop([tx.hash for tx in hopeless])
+
+    def _save_waiting(self) -> None:
+        self._drop_hopeless()
+        delta = self._pool.delta()
+        if delta.added or delta.removed:
+            self.store.write_waiting(delta)
+        self._pool.mark_saved()
+
+    def _mine_executable(self) -> dict[bytes, LedgerFedError]:
+        refused: dict[bytes, LedgerFedError] = {}
+        while executable := self._executable(next_base_fee(self._head.header)):
+            refused |= self._mine_waiting(executable)
+        return refused
+
+    def _mine_waiting(self, executable: Sequence[Transaction]) -> dict[bytes, LedgerFedError]:
+        """Mine a block of what fits; returns what the machine refused and hence waits no more."""
         environment = self._environment_after(self._head)
-        execution = self._execute(environment)
+        execution = self._execute(environment, executable)
         for tx, reason in execution.rejected:
             _log.warning("dropped transaction 0x%s: %s", tx.hash.hex(), reason)
-        self._pool.drop({tx.hash for tx, _ in execution.rejected})
-        if execution.rejected and self.automine:
-            raise TransactionRejectedError(execution.rejected[0][1])
-        self._commit([assemble(self._head, environment, execution)], execution.nodes)
-        self._pool.drop({tx.hash for tx in execution.included})
+        if execution.included or not self.automine:
+            done = [tx.hash for tx in (*execution.included, *(tx for tx, _ in execution.rejected))]
+            self._commit([assemble(self._head, environment, execution)], execution.nodes, done)
+        else:
+            self._pool.drop([tx.hash for tx, _ in execution.rejected])
+        return {tx.hash: TransactionRejectedError(reason) for tx, reason in execution.rejected}
 
     def _mine_empty(self, count: int, interval: int | None) -> None:
         blocks: list[Block] = []
@@ -317,20 +402,27 @@ class Chain:
         self._commit(blocks, {}, anchored=interval is not None)
 
     def _commit(
-        self, blocks: Sequence[Block], nodes: Mapping[bytes, bytes], *, anchored: bool = False
+        self,
+        blocks: Sequence[Block],
+        nodes: Mapping[bytes, bytes],
+        done: Sequence[bytes] = (),
+        *,
+        anchored: bool = False,
     ) -> None:
         last = blocks[-1].header
         # A logical clock counts blocks, so an interval between them must move it ahead as well.
         anchored = anchored or self._clock is None
         timeline = self._timeline.after(last.timestamp, self._now(last.number), anchored=anchored)
-        self.store.append(blocks, nodes, timeline.to_meta())
+        self.store.append(blocks, nodes, timeline.to_meta(), self._pool.delta(done))
+        self._pool.drop(done)
+        self._pool.mark_saved()
         self._timeline = timeline
         self._head = Block(last, blocks[-1].hash)
         self._head_root = last.state_root
         self.watches.extended()
 
-    def _execute(self, environment: Environment) -> Execution:
-        return self.backend.execute(self.store, self._head_root, environment, tuple(self._pool))
+    def _execute(self, environment: Environment, transactions: Sequence[Transaction]) -> Execution:
+        return self.backend.execute(self.store, self._head_root, environment, transactions)
 
     def _environment_after(self, parent: Block, timestamp: int | None = None) -> Environment:
         chosen = self._next_timestamp(parent.header) if timestamp is None else timestamp
@@ -358,8 +450,26 @@ class Chain:
         return block
 
 
+def _decoded(raw: bytes) -> Transaction | LedgerFedError:
+    try:
+        return decode_transaction(raw)
+    except InvalidValueError as error:
+        return error
+
+
+def _accepted(outcomes: Sequence[bytes | LedgerFedError]) -> bytes:
+    (outcome,) = outcomes
+    if isinstance(outcome, LedgerFedError):
+        raise outcome
+    return outcome
+
+
 def open_chain(
-    directory: Path | None, config: ChainConfig, backend: ExecutionBackend, clock: Clock | None = None
+    directory: Path | None,
+    config: ChainConfig,
+    backend: ExecutionBackend,
+    clock: Clock | None = None,
+    limits: PoolLimits | None = None,
 ) -> Chain:
     """The chain in `directory` (None: in memory), created with `config` when there is none.
 
@@ -369,7 +479,7 @@ def open_chain(
     """
     store = ChainStore(directory)
     try:
-        return Chain(config, store, backend, clock)
+        return Chain(config, store, backend, clock, limits)
     except ConfigurationError:
         store.close()
         raise

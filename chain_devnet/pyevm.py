@@ -103,7 +103,7 @@ class PyEvmBackend:
         cumulative = 0
         for tx in transactions:
             if tx.sender in waiting or cumulative + tx.gas > environment.gas_limit:
-                # A sender's later nonces cannot go in before the one that waits.
+                # A sender's later nonces cannot go in before the one that does not.
                 waiting.add(tx.sender)
                 left_over.append(tx)
                 continue
@@ -111,6 +111,7 @@ class PyEvmBackend:
                 receipt = _apply(state, tx, cumulative, environment.base_fee)
             except (ValidationError, PyEVMError) as error:
                 rejected.append((tx, str(error)))
+                waiting.add(tx.sender)
                 continue
             included.append(tx)
             receipts.append(receipt)

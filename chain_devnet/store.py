@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from chain_devnet.block import Block, Header, Log, Receipt
+from chain_devnet.pool import PoolDelta, Waiting
 from chain_devnet.transaction import Transaction, decode_transaction
 from ledgerfed.errors import StoreError
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 FILE_NAME = "chain.sqlite"
+NO_CHANGE = PoolDelta((), ())
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -34,6 +36,8 @@ CREATE TABLE log (block INTEGER NOT NULL, position INTEGER NOT NULL, tx_position
   address BLOB NOT NULL, topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL,
   PRIMARY KEY (block, position)) WITHOUT ROWID;
 CREATE TABLE edit (block INTEGER PRIMARY KEY, state_root BLOB NOT NULL);
+CREATE TABLE waiting (hash BLOB PRIMARY KEY, arrival INTEGER NOT NULL, sender BLOB NOT NULL,
+  raw BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX log_by_address ON log (address, block);
 CREATE INDEX log_by_topic ON log (topic0, block);
 """
@@ -156,8 +160,14 @@ class ChainStore:
 
     # Blocks
 
-    def append(self, blocks: Sequence[Block], nodes: Mapping[bytes, bytes], meta: Mapping[str, str]) -> None:
-        """Add `blocks` to the head with the trie nodes of the first one and `meta`, all or none."""
+    def append(
+        self,
+        blocks: Sequence[Block],
+        nodes: Mapping[bytes, bytes],
+        meta: Mapping[str, str],
+        waiting: PoolDelta = NO_CHANGE,
+    ) -> None:
+        """Add `blocks` to the head, the trie nodes of the first one, `meta` and what waits, all or none."""
         with self._transaction():
             self._sql.executemany("INSERT OR IGNORE INTO node (hash, value) VALUES (?, ?)", nodes.items())
             last_node = self._sql.execute("SELECT coalesce(max(id), 0) FROM node").fetchone()[0]
@@ -178,9 +188,16 @@ class ChainStore:
                 self._sql.executemany("INSERT INTO tx VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _tx_rows(block))
                 self._sql.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _log_rows(block))
             self._write_meta(meta)
+            self._write_waiting(waiting)
 
-    def truncate(self, number: int, meta: Mapping[str, str], edited_root: bytes | None = None) -> None:
-        """Forget every block after `number` and all that they wrote; set `meta`.
+    def truncate(
+        self,
+        number: int,
+        meta: Mapping[str, str],
+        edited_root: bytes | None = None,
+        waiting: Sequence[Waiting] = (),
+    ) -> None:
+        """Forget every block after `number` and all that they wrote; set `meta`; let just `waiting` wait.
 
         `edited_root` is the state after block `number` if it differs from what the header says.
         """
@@ -195,6 +212,18 @@ class ChainStore:
             self._sql.execute("DELETE FROM tx WHERE block > ?", (number,))
             self._sql.execute("DELETE FROM log WHERE block > ?", (number,))
             self._write_meta(meta)
+            self._sql.execute("DELETE FROM waiting")
+            self._write_waiting(PoolDelta(tuple(waiting), ()))
+
+    def write_waiting(self, delta: PoolDelta) -> None:
+        """Keep what waits for a block, all or none."""
+        with self._transaction():
+            self._write_waiting(delta)
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """What waits for a block, in order of arrival."""
+        rows = self._sql.execute("SELECT raw, sender, arrival FROM waiting ORDER BY arrival").fetchall()
+        return tuple(Waiting(decode_transaction(raw, sender), arrival) for raw, sender, arrival in rows)
 
     def write_state(
         self, number: int, state_root: bytes, nodes: Mapping[bytes, bytes], meta: Mapping[str, str]
@@ -254,6 +283,10 @@ class ChainStore:
         row = self._sql.execute(f"{_SELECT_TX} WHERE tx.hash = ?", (tx_hash,)).fetchone()
         return None if row is None else self._stored(row)
 
+    def has_transaction(self, tx_hash: bytes) -> bool:
+        """Whether the transaction with `tx_hash` was mined."""
+        return self._sql.execute("SELECT 1 FROM tx WHERE hash = ?", (tx_hash,)).fetchone() is not None
+
     def transaction_at(self, number: int, position: int) -> StoredTransaction | None:
         """The transaction at `position` in block `number`, or None."""
         row = self._sql.execute(f"{_SELECT_TX} WHERE tx.block = ? AND tx.position = ?", (number, position))
@@ -312,6 +345,17 @@ class ChainStore:
 
     def _write_meta(self, values: Mapping[str, str]) -> None:
         self._sql.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+    def _write_waiting(self, delta: PoolDelta) -> None:
+        if delta.removed:
+            self._sql.executemany("DELETE FROM waiting WHERE hash = ?", ((found,) for found in delta.removed))
+        self._sql.executemany(
+            "INSERT OR REPLACE INTO waiting VALUES (?, ?, ?, ?)",
+            (
+                (entry.transaction.hash, entry.arrival, entry.transaction.sender, entry.transaction.raw)
+                for entry in delta.added
+            ),
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
