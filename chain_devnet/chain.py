@@ -28,6 +28,7 @@ from chain_devnet.watches import Watches
 from ledgerfed.errors import ConfigurationError, InvalidValueError, LedgerFedError
 
 Clock = Callable[[], int]
+Taken = tuple[Transaction, Waiting | None]  # what was accepted, and what it replaced
 
 _log = logging.getLogger(__name__)
 
@@ -290,24 +291,24 @@ class Chain:
 
     def _accept(self, decoded: Sequence[Transaction | LedgerFedError]) -> list[bytes | LedgerFedError]:
         with self.lock:
-            taken: list[tuple[Transaction, Waiting | None]] = []
+            taken: list[Taken] = []
             outcomes = [self._take(tx, taken) for tx in decoded]
-            try:
-                refused = self._mine_executable() if self.automine else {}
-                self._save_waiting()
-            except BaseException:
-                # Whatever went wrong was not acknowledged, so it must not be mined later.
-                self._take_back(taken)
-                raise
-            self.watches.accepted([tx.hash for tx, _ in taken if tx.hash not in refused])
-            return [
-                found if isinstance(found, LedgerFedError) else refused.get(found, found)
-                for found in outcomes
-            ]
+            refused = self._settle(taken)
+            return [refused.get(found, found) if isinstance(found, bytes) else found for found in outcomes]
 
-    def _take(
-        self, tx: Transaction | LedgerFedError, taken: list[tuple[Transaction, Waiting | None]]
-    ) -> bytes | LedgerFedError:
+    def _settle(self, taken: Sequence[Taken]) -> dict[bytes, LedgerFedError]:
+        """Mine and save what was taken; returns what the machine refused."""
+        try:
+            refused = self._mine_executable() if self.automine else {}
+            self._save_waiting()
+        except BaseException:
+            # Whatever went wrong was not acknowledged, so it must not be mined later.
+            self._take_back(taken)
+            raise
+        self.watches.accepted([tx.hash for tx, _ in taken if tx.hash not in refused])
+        return refused
+
+    def _take(self, tx: Transaction | LedgerFedError, taken: list[Taken]) -> bytes | LedgerFedError:
         if isinstance(tx, LedgerFedError):
             return tx
         try:
@@ -330,7 +331,7 @@ class Chain:
         )
         return self._pool.add(tx, account)
 
-    def _take_back(self, taken: Sequence[tuple[Transaction, Waiting | None]]) -> None:
+    def _take_back(self, taken: Sequence[Taken]) -> None:
         for tx, replaced in reversed(taken):
             if tx.hash in self._pool:
                 self._pool.drop([tx.hash])
