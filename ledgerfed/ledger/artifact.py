@@ -23,7 +23,7 @@ class Artifact:
     creation_code: bytes
     runtime_code: bytes
     immutable_bytes: int
-    source_keccak: bytes
+    sources: dict[str, bytes]
 
     def matches(self, code: bytes) -> bool:
         """Whether `code`, read from a chain, is this contract with any immutables."""
@@ -42,5 +42,5 @@ def round_ledger() -> Artifact:
         creation_code=bytes.fromhex(document["creation_bytecode"][2:]),
         runtime_code=bytes.fromhex(document["runtime_bytecode"][2:]),
         immutable_bytes=sum(entry["length"] for entry in document["layout"]["code_layout"].values()),
-        source_keccak=bytes.fromhex(document["source_keccak"][2:]),
+        sources={name: bytes.fromhex(digest[2:]) for name, digest in document["sources"].items()},
     )

@@ -1,8 +1,8 @@
 """`python -m ledgerfed.ledger.compile [SOURCE]`: compile the contract and write the committed artifact.
 
 Needs the compiler, which only the test extra brings (`pip install 'ledgerfed[test]'`). The settings stand in
-the source's pragmas; the artifact repeats them, with the keccak-256 of the source, the bytecode, the ABI and
-the layout of storage and immutables. A test recompiles and compares, byte by byte.
+the source's pragmas; the artifact repeats them, with the keccak-256 of every source file, the bytecode, the ABI
+and the layout of storage and immutables. A test recompiles and compares, byte by byte.
 """
 
 from __future__ import annotations
@@ -23,29 +23,40 @@ TARGET = _HERE / "artifacts" / ARTIFACT_NAME
 COMPILER = "0.4.3"
 
 
-def compile_contract(source: str) -> dict[str, Any]:
-    """Return the artifact document of a Vyper source.
+def compile_contract(source: Path) -> dict[str, Any]:
+    """Return the artifact document of a Vyper source and the modules beside it.
 
     Raises:
         ConfigurationError: the compiler is missing or has another version.
     """
     try:
         import vyper
+        from vyper.compiler.input_bundle import FilesystemInputBundle
     except ImportError as error:
         raise ConfigurationError("vyper is not installed; pip install 'ledgerfed[test]' brings it") from error
     version = vyper.__version__.split("+")[0]
     if version != COMPILER:
         raise ConfigurationError(f"vyper {version} is installed; the artifact needs {COMPILER}")
-    output = vyper.compile_code(source, output_formats=["abi", "bytecode", "bytecode_runtime", "layout"])
+    bundle = FilesystemInputBundle([source.parent])
+    output = vyper.compiler.compile_from_file_input(
+        bundle.load_file(source.name),
+        input_bundle=bundle,
+        output_formats=["abi", "bytecode", "bytecode_runtime", "layout"],
+    )
     return {
         "contract": "RoundLedger",
         "compiler": {"name": "vyper", "version": version, "evm_version": "cancun", "optimize": "gas"},
-        "source_keccak": to_hex(keccak(source.encode())),
+        "sources": {path.name: to_hex(keccak(path.read_bytes())) for path in sources_of(source)},
         "abi": output["abi"],
         "creation_bytecode": output["bytecode"],
         "runtime_bytecode": output["bytecode_runtime"],
         "layout": output["layout"],
     }
+
+
+def sources_of(source: Path) -> list[Path]:
+    """Return the files that a contract is made of: all Vyper files of its directory, by name."""
+    return sorted(source.parent.glob("*.vy"))
 
 
 def render(document: dict[str, Any]) -> str:
@@ -57,7 +68,7 @@ def main(arguments: list[str]) -> None:
     """Compile the source that is named, or the repository's, and write the artifact."""
     source = Path(arguments[0]) if arguments else SOURCE
     TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(render(compile_contract(source.read_text("utf-8"))), "utf-8")
+    TARGET.write_text(render(compile_contract(source)), "utf-8")
     sys.stdout.write(f"wrote {TARGET}\n")
 
 

@@ -21,16 +21,18 @@ from ledgerfed.protocol.signature import address_of
 
 CHAIN_ID = 31337
 DEPLOYER = keccak(b"deployer")[-20:]
-STATE_FIELDS = ("round", "phase", "end", "n", "forced", "epoch", "attempt")
+STATE_FIELDS = ("round", "phase", "end", "n", "forced", "epoch", "attempt", "committee", "min_updates", "notice", "sealer", "signers", "removed")
 CONSTRUCTOR = [
     "bytes32",
     "bytes32",
     "bytes32",
     "address[]",
-    "uint256",
+    "uint256[]",
     "uint256",
     "uint256[5]",
     "uint256",
+    "bool",
+    "address",
 ]
 
 
@@ -195,7 +197,7 @@ def deploy(
     keys = tuple(keccak(b"node" + bytes([i >> 8, i & 255])) for i in range(nodes))
     addresses = members if members is not None else tuple(address_of(key) for key in keys)
     hashes = tuple(keccak(name) for name in (b"configuration", b"model", b"reputations"))
-    arguments = (*hashes, addresses, committee, depth, windows, min_updates)
+    arguments = (*hashes, addresses, tuple(range(committee)), depth, windows, min_updates, False, DEPLOYER)
     receipt = evm.transact(DEPLOYER, b"", round_ledger().creation_code + encode(CONSTRUCTOR, arguments))
     return Ledger(evm, receipt.output, keys, committee, depth, windows, receipt, *hashes)
 
