@@ -2,11 +2,14 @@
 
 Rules, each checked against the members and the transcript (a failure names the statement):
 1. every sealed leaf is signed by its node over (round, index, leaf, opened_at, deadline), in time;
-2. the seal root over exactly these leaves, then each forced leaf in order, lead to the sealed transcript;
+2. the seal root over exactly these leaves, then the history up to the last forced leaf, lead to the sealed
+   transcript;
 3. at least q score commitments, each signed by its committee member over the sealed transcript;
-4. the score root over exactly these commitments leads to the scored transcript;
+4. the history holds the scores once, with the root over exactly these commitments; all of it leads to the
+   scored transcript;
 5. every opening is the preimage of the leaf that counts for its node; every reveal opens its commitment;
-6. every leaf whose update f + 1 reveals hold is opened: who proposes cannot leave an honest node out.
+6. every leaf whose update f + 1 reveals hold is opened: who proposes cannot leave an honest node out;
+7. nobody is heard who was removed in this epoch: before the seal (`removed`) or by a dispute of the history.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ from collections.abc import Sequence
 
 from ledgerfed.errors import VerificationError
 from ledgerfed.protocol import transcript
+from ledgerfed.protocol.change import VACANT
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.merkle import build_tree
 from ledgerfed.protocol.score import NOT_HELD
 from ledgerfed.protocol.signature import require_signer
+from ledgerfed.protocol.transition import Certify, Dispute, Force, Scores, Transition
 from ledgerfed.protocol.typed_data import leaf_digest, score_commitment_digest
 
 
@@ -34,19 +39,23 @@ def score_root(config: FederationConfig, evidence: RoundEvidence) -> bytes:
 
 
 def sealed_transcript(config: FederationConfig, evidence: RoundEvidence) -> bytes:
-    """Return the transcript after the seal and every forced leaf, in the order of the chain."""
-    t = transcript.after_seal(
-        evidence.opened_at, evidence.round, seal_root(config, evidence), len(evidence.leaves)
-    )
-    for item in evidence.forced:
-        t = transcript.after_force(t, evidence.round, item.index, item.leaf)
-    return t
+    """Return the transcript after the seal, or after the last forced leaf: what score commitments are for."""
+    forced = [place for place, step in enumerate(evidence.history) if isinstance(step, Force)]
+    return _replay(config, evidence, evidence.history[: forced[-1] + 1 if forced else 0])
 
 
 def scored_transcript(config: FederationConfig, evidence: RoundEvidence) -> bytes:
-    """Return the transcript after the score commitments were anchored."""
-    sealed = sealed_transcript(config, evidence)
-    return transcript.after_scores(sealed, evidence.round, score_root(config, evidence))
+    """Return the transcript that the outcome extends: after the scores and every dispute since."""
+    return _replay(config, evidence, evidence.history)
+
+
+def _replay(config: FederationConfig, evidence: RoundEvidence, history: Sequence[Transition]) -> bytes:
+    t = transcript.after_seal(
+        evidence.opened_at, evidence.round, seal_root(config, evidence), len(evidence.leaves)
+    )
+    for step in history:
+        t = step.after(t)
+    return t
 
 
 def effective_leaves(evidence: RoundEvidence) -> dict[int, bytes]:
@@ -63,35 +72,71 @@ def equivocators(evidence: RoundEvidence) -> frozenset[int]:
 
 
 def authenticate(
-    config: FederationConfig, members: Sequence[bytes], evidence: RoundEvidence, sealed_in: int
+    config: FederationConfig,
+    members: Sequence[bytes],
+    evidence: RoundEvidence,
+    sealed_in: int,
+    removed: frozenset[int] = frozenset(),
 ) -> bytes:
-    """Check rules 1-6 and return the scored transcript, to be compared with the chain's.
+    """Check rules 1-7 and return the scored transcript, to be compared with the chain's.
 
     Args:
-        config: the federation's configuration.
-        members: addresses (20 bytes) in registry order.
+        config: the configuration of the epoch.
+        members: addresses (20 bytes) in registry order; VACANT where a node has left.
         evidence: what a relayer proposes, or an audit bundle holds.
         sealed_in: number of the block that holds the seal.
+        removed: committee members that were removed in this epoch before the seal, by index.
 
     Raises:
         VerificationError: a statement does not hold; the message names round, index and value.
     """
-    if not config.committee <= len(members) <= config.capacity:
+    if not config.committee[-1] < len(members) <= config.capacity:
         raise VerificationError(
-            f"round {evidence.round}: {len(members)} members, but the committee needs {config.committee} and "
-            f"the trees hold {config.capacity}"
+            f"round {evidence.round}: {len(members)} members, but the committee needs index "
+            f"{config.committee[-1]} and the trees hold {config.capacity}"
         )
+    _check_history(config, evidence)
     _check_leaves(members, evidence, sealed_in)
     _check_commitments(config, members, evidence)
     _check_openings(evidence)
     _check_reveals(config, evidence)
     _check_completeness(config, evidence)
+    _check_heard(evidence, removed | culprits(config, evidence))
     return scored_transcript(config, evidence)
+
+
+def culprits(config: FederationConfig, evidence: RoundEvidence) -> frozenset[int]:
+    """Return the registry indices that the disputes of the history convict."""
+    return frozenset().union(*(dispute.indices(config.committee) for dispute in evidence.disputes))
+
+
+def _check_history(config: FederationConfig, evidence: RoundEvidence) -> None:
+    what = f"round {evidence.round}: the history"
+    for step in evidence.history:
+        foreign = not isinstance(step, Force | Scores | Dispute | Certify)
+        if foreign or (step.round != evidence.round and not isinstance(step, Dispute)):
+            raise VerificationError(f"{what} holds {step}, which has no place after the seal of the round")
+    scores = [place for place, step in enumerate(evidence.history) if isinstance(step, Scores)]
+    if len(scores) != 1:
+        raise VerificationError(f"{what} holds the scores {len(scores)} times, once is the rule")
+    anchored = evidence.history[scores[0]]
+    if anchored != Scores(evidence.round, score_root(config, evidence)):
+        raise VerificationError(f"{what} anchors other scores than the commitments: {anchored}")
+    if any(isinstance(step, Force) for step in evidence.history[scores[0] :]):
+        raise VerificationError(f"{what} forces a leaf after the scores")
+
+
+def _check_heard(evidence: RoundEvidence, removed: frozenset[int]) -> None:
+    for reveal in evidence.reveals:
+        if reveal.index in removed:
+            raise VerificationError(
+                f"round {evidence.round}: validator {reveal.index} was removed and is not to be heard"
+            )
 
 
 def _check_leaves(members: Sequence[bytes], evidence: RoundEvidence, sealed_in: int) -> None:
     for index in effective_leaves(evidence):
-        if index >= len(members):
+        if index >= len(members) or members[index] == VACANT:
             raise VerificationError(f"round {evidence.round}: leaf {index} belongs to no member")
     for leaf in evidence.leaves:
         what = f"round {evidence.round}: leaf {leaf.index}"
@@ -112,7 +157,7 @@ def _check_commitments(config: FederationConfig, members: Sequence[bytes], evide
     sealed = sealed_transcript(config, evidence)
     for item in evidence.commitments:
         what = f"round {evidence.round}: score commitment {item.index}"
-        if item.index >= config.committee:
+        if item.index not in config.committee:
             raise VerificationError(f"{what} is not by a committee member")
         digest = score_commitment_digest(
             evidence.federation, evidence.round, item.index, item.commitment, sealed

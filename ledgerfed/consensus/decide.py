@@ -134,7 +134,9 @@ def _judge(given: RoundInput, candidate: Candidate, standings: Mapping[int, _Sta
         Reason.ADMITTED,
         measures=tuple(sorted((name, min(value, MEASURE_MAX)) for name, value in measures.items())),
     )
-    verdict = replace(verdict, score=_median_score(given, candidate.index))
+    heard = _heard(given, candidate.index)
+    if heard:
+        verdict = replace(verdict, score=lower_median(heard), heard=heard)
     if standing.distance > standing.limit:
         return replace(verdict, reason=Reason.OUTLIER)
     if verdict.score is None:
@@ -145,8 +147,8 @@ def _judge(given: RoundInput, candidate: Candidate, standings: Mapping[int, _Sta
     return replace(verdict, weight=(standing.cap * standing.damping >> 16) * influence >> 16)
 
 
-def _median_score(given: RoundInput, index: int) -> int | None:
-    """Return the lower median of the scores that others gave to `index`; None when they are too few.
+def _heard(given: RoundInput, index: int) -> tuple[int, ...]:
+    """Return the scores that others gave to `index`, by ascending index; none when they are too few.
 
     Its own reveal counts towards the 2f + 1 without being heard. So 2f scores can be enough: their lower
     median is at most the best honest score even if f lie, and f silent validators leave no member unscored.
@@ -158,8 +160,8 @@ def _median_score(given: RoundInput, index: int) -> int | None:
             revealed = 1
         elif score not in (NOT_HELD, GATED):
             scores.append(score)
-    enough = scores and len(scores) + revealed > 2 * given.config.faults
-    return lower_median(scores) if enough else None
+    enough = len(scores) + revealed > 2 * given.config.faults
+    return tuple(scores) if enough else ()
 
 
 def _aggregate(
@@ -199,8 +201,10 @@ def _new_reputations(given: RoundInput, verdicts: Sequence[Verdict]) -> tuple[Re
 def _validated(
     given: RoundInput, verdicts: Sequence[Verdict], index: int, reputation: Reputation
 ) -> Reputation:
-    if index >= given.config.committee:
+    if index not in given.config.committee:
         return reputation
+    if index in given.faulted:
+        return rule.faulty_validator_step(reputation)
     if all(item.index != index for item in given.evidence.commitments):
         return rule.absent_validator_step(reputation)
     reveal = next((r for r in given.evidence.reveals if r.index == index), None)

@@ -1,7 +1,7 @@
 """The gates V1-V6: whether an update may be scored at all.
 
 Rules, in this order; the first that fails gives the reason:
-- V1 the node is registered and not quarantined;
+- V1 the node is registered, no fault of it was proven since the last outcome that stands, not quarantined;
 - V2 one leaf, sealed or forced; two different ones are an equivocation;
 - V3 opened and available (what that means is the caller's: held here, or held by f + 1 validators);
 - V4 canonical bytes of bounded size, the federation's schema, the round's base model, the committed count;
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ledgerfed.aggregation.information import ExactInformation, aligned, distance, expand, pool, solve
-from ledgerfed.consensus.authenticate import effective_leaves, equivocators
+from ledgerfed.consensus.authenticate import culprits, effective_leaves, equivocators
 from ledgerfed.consensus.stability import is_stable, largest_coefficient
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.configuration import FederationConfig
@@ -48,7 +48,8 @@ class RoundInput:
     """All that the decision on a round is a function of.
 
     `payloads` maps update hashes to payloads; `history` holds the updates opened in the remembered rounds
-    before this one; `reputations` are those after the last certified round, in registry order.
+    before this one; `reputations` are those after the last certified round, in registry order, with zero
+    evidence for who joined since; `faulted` are the culprits of all disputes since then, by index.
     """
 
     config: FederationConfig
@@ -57,14 +58,21 @@ class RoundInput:
     evidence: RoundEvidence
     payloads: Mapping[bytes, bytes]
     history: tuple[PastUpdate, ...]
+    faulted: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if self.base.schema != self.config.schema or self.base.width != self.config.width:
             raise InvalidValueError("the base model stands on another basis than the configuration")
-        if not self.config.committee <= len(self.reputations) <= self.config.capacity:
+        if not self.config.committee[-1] < len(self.reputations) <= self.config.capacity:
             raise InvalidValueError(
-                f"{len(self.reputations)} reputations; the committee needs {self.config.committee} and the "
-                f"trees hold {self.config.capacity}"
+                f"{len(self.reputations)} reputations; the committee needs index {self.config.committee[-1]} "
+                f"and the trees hold {self.config.capacity}"
+            )
+        unpunished = culprits(self.config, self.evidence) - self.faulted
+        if unpunished or any(index >= len(self.reputations) for index in self.faulted):
+            raise InvalidValueError(
+                f"round {self.evidence.round}: the disputes convict {sorted(unpunished)} beside the culprits "
+                f"{sorted(self.faulted)} of {len(self.reputations)} nodes"
             )
         if any(past.update.width != self.config.width for past in self.history):
             raise InvalidValueError("the history holds an update of another width than the basis")
@@ -105,6 +113,8 @@ def order_key(seed: bytes, index: int) -> bytes:
 
 
 def _examine(given: RoundInput, index: int, available: frozenset[int]) -> Candidate:
+    if index in given.faulted:
+        return Candidate(index, Reason.FAULT)
     if given.reputations[index].quarantined_until >= given.evidence.round:
         return Candidate(index, Reason.QUARANTINED)
     if index not in effective_leaves(given.evidence):

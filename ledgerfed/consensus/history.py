@@ -23,28 +23,28 @@ from ledgerfed.protocol.score import NOT_HELD
 
 def past_updates(
     config: FederationConfig,
-    evidences: Sequence[RoundEvidence],
+    rounds: Sequence[tuple[FederationConfig, RoundEvidence]],
     payloads: Mapping[bytes, bytes],
     round_number: int,
 ) -> tuple[PastUpdate, ...]:
     """Return the updates that round `round_number` remembers, as `RoundInput.history` wants them.
 
     Args:
-        config: the federation's configuration.
-        evidences: those of certified rounds, in any order; rounds outside the memory are passed over.
+        config: the configuration of the epoch.
+        rounds: evidence of certified rounds, each with the configuration that it was decided by, in any
+            order; rounds outside the memory are passed over.
         payloads: payloads by update hash, for the remembered rounds at least.
         round_number: the round to be decided.
 
     Raises:
         InvalidValueError: one round has two evidences, or a payload that f + 1 validators held is missing.
     """
-    remembered = {e.round: e for e in evidences if _remembers(config, round_number, e.round)}
-    if len(remembered) != sum(_remembers(config, round_number, e.round) for e in evidences):
-        raise InvalidValueError(f"a round has two evidences among {[e.round for e in evidences]}")
+    kept = [(c, e) for c, e in rounds if _remembers(config, round_number, e.round)]
+    remembered = {e.round: (c, e) for c, e in kept}
+    if len(remembered) != len(kept):
+        raise InvalidValueError(f"a round has two evidences among {[e.round for _, e in kept]}")
     return tuple(
-        past
-        for number in sorted(remembered)
-        for past in _opened_updates(config, remembered[number], payloads)
+        past for number in sorted(remembered) for past in _opened_updates(*remembered[number], payloads)
     )
 
 

@@ -24,6 +24,7 @@ STATISTICAL, HARD, FAULT = 2 * ONE, 4 * ONE, 16 * ONE
 _PENALTY: Mapping[Reason, int] = {
     Reason.ABSENT: 0,
     Reason.QUARANTINED: 0,
+    Reason.FAULT: FAULT,
     Reason.EQUIVOCATION: FAULT,
     Reason.WITHHELD: HARD,
     Reason.UNDECODABLE: HARD,
@@ -57,7 +58,7 @@ def train_step(reputation: Reputation, reason: Reason, quality: int, round_numbe
     else:
         trainer = step(reputation.trainer, 0, _PENALTY[reason])
     until = reputation.quarantined_until
-    if reason is Reason.EQUIVOCATION:
+    if reason in (Reason.FAULT, Reason.EQUIVOCATION):
         until = round_number + QUARANTINE_ROUNDS
     return Reputation(trainer, reputation.validator, until)
 
@@ -79,6 +80,11 @@ def validate_step(reputation: Reputation, deviation: int | None, scored: int = 1
 def absent_validator_step(reputation: Reputation) -> Reputation:
     """Return the reputation of a committee member that scored nothing: it only decays."""
     return _with_validator(reputation, 0, 0)
+
+
+def faulty_validator_step(reputation: Reputation) -> Reputation:
+    """Return the reputation of a validator with a proven fault, of whatever kind."""
+    return _with_validator(reputation, 0, FAULT)
 
 
 def quality(score: int, floor: int) -> int:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
+from itertools import pairwise
 from typing import Any
 
 from ledgerfed.errors import InvalidValueError
@@ -82,14 +83,15 @@ class FederationConfig:
     `basis` is the canonical JSON of the basis document (its hash is the schema of every update), `width` its
     number of columns, at least two because gate V6 compares directions. `prior` is the precision of the zero
     model at scale 2^-precision_scale. `genesis_reputation` is what every member of the genesis registry
-    starts with; later joiners start at zero evidence.
+    starts with; later joiners start at zero evidence. `committee` are the registry indices of the validators,
+    ascending; a seat is a place in it. `leaves_on_chain` says how a round is sealed.
     """
 
     name: str
     basis: bytes
     width: int
     depth: int
-    committee: int
+    committee: tuple[int, ...]
     min_updates: int
     windows: Windows
     gates: Gates
@@ -97,6 +99,7 @@ class FederationConfig:
     prior: int
     theta_scale: int
     precision_scale: int
+    leaves_on_chain: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 64:
@@ -104,7 +107,13 @@ class FederationConfig:
         require_range("the width of the basis", self.width, 2, MAX_WIDTH)
         _lags_of(self.basis, self.width)
         require_range("the depth of the trees", self.depth, 0, MAX_DEPTH)
-        require_range("the committee size", self.committee, 1, min(MAX_COMMITTEE, 1 << self.depth))
+        require_range("the committee size", len(self.committee), 1, MAX_COMMITTEE)
+        for index in self.committee:
+            require_range("an index of the committee", index, 0, self.capacity - 1)
+        if any(a >= b for a, b in pairwise(self.committee)):
+            raise InvalidValueError(f"the committee must ascend, got {list(self.committee)}")
+        if not isinstance(self.leaves_on_chain, bool):
+            raise InvalidValueError(f"leaves_on_chain must be true or false, got {self.leaves_on_chain!r}")
         require_range("min_updates", self.min_updates, 1, 1 << self.depth)
         require_range("the prior precision", self.prior, 1, (1 << 62) - 1)
         require_range("the theta scale", self.theta_scale, 0, 62)
@@ -128,12 +137,23 @@ class FederationConfig:
     @property
     def faults(self) -> int:
         """f: how many validators may be faulty, floor((C - 1) / 3)."""
-        return (self.committee - 1) // 3
+        return (len(self.committee) - 1) // 3
 
     @property
     def quorum(self) -> int:
         """q: how many validators must sign, floor(2C / 3) + 1."""
-        return 2 * self.committee // 3 + 1
+        return 2 * len(self.committee) // 3 + 1
+
+    def require_successor(self, after: FederationConfig) -> None:
+        """Check that an epoch may replace this configuration by `after`.
+
+        Raises:
+            InvalidValueError: it changes what the contract or the model in force holds fixed.
+        """
+        for name in _FIXED:
+            old, new = getattr(self, name), getattr(after, name)
+            if old != new:
+                raise InvalidValueError(f"an epoch cannot change {name}; it is {old!r}, proposed is {new!r}")
 
     def genesis_model(self) -> GlobalModel:
         """Return the model that the first round starts from: it knows nothing."""
@@ -147,7 +167,7 @@ class FederationConfig:
             "basis": parse_canonical(self.basis),
             "width": self.width,
             "depth": self.depth,
-            "committee": self.committee,
+            "committee": list(self.committee),
             "min_updates": self.min_updates,
             "windows": asdict(self.windows),
             "gates": asdict(self.gates),
@@ -155,6 +175,7 @@ class FederationConfig:
             "prior": str(self.prior),
             "theta_scale": self.theta_scale,
             "precision_scale": self.precision_scale,
+            "leaves_on_chain": self.leaves_on_chain,
         }
 
     def hash(self) -> bytes:
@@ -200,6 +221,18 @@ _KEYS = (
     "prior",
     "theta_scale",
     "precision_scale",
+    "leaves_on_chain",
+)
+_FIXED = (
+    "name",
+    "basis",
+    "width",
+    "depth",
+    "windows",
+    "prior",
+    "theta_scale",
+    "precision_scale",
+    "leaves_on_chain",
 )
 
 
@@ -215,7 +248,7 @@ def _read(document: Mapping[str, Any]) -> FederationConfig:
         basis=canonical_json(record["basis"]),
         width=record["width"],
         depth=record["depth"],
-        committee=record["committee"],
+        committee=tuple(rows("committee", record["committee"])),
         min_updates=record["min_updates"],
         windows=Windows(**fields("windows", record["windows"], [f.name for f in dataclass_fields(Windows)])),
         gates=Gates(**fields("gates", record["gates"], [f.name for f in dataclass_fields(Gates)])),
@@ -223,4 +256,5 @@ def _read(document: Mapping[str, Any]) -> FederationConfig:
         prior=int(prior),
         theta_scale=record["theta_scale"],
         precision_scale=record["precision_scale"],
+        leaves_on_chain=record["leaves_on_chain"],
     )

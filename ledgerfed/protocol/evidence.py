@@ -1,8 +1,8 @@
 """The evidence of a round: all that its outcome is a function of, besides what earlier rounds left.
 
-Sealed leaves with their signatures, forced leaves, openings, score commitments with their signatures and
-score reveals, each list in ascending index. Payloads are referenced by hash. The evidence hash stands in the
-manifest, so a certificate covers every byte of it.
+Sealed leaves with their signatures, the transitions of the ledger since the seal, openings, score
+commitments with their signatures and score reveals, each list but the transitions in ascending index.
+Payloads are referenced by hash. The evidence hash stands in the manifest, so a certificate covers every byte.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ledgerfed.protocol.hashing import EMPTY, from_hex, require_hash, require_ra
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.score import ScoreVector
 from ledgerfed.protocol.signature import SIGNATURE_BYTES
+from ledgerfed.protocol.transition import Dispute, Force, Transition, parse_tail, tail_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,17 @@ class SignedScoreCommitment:
 
 @dataclass(frozen=True, slots=True)
 class RoundEvidence:
-    """See the module docstring. `opened_at` is the transcript as the round opened."""
+    """See the module docstring.
+
+    `opened_at` is the transcript as the seal found it. `history` are the transitions after the seal, up to
+    the transcript that the outcome extends: forced leaves, the scores, disputes, and certificates that fell.
+    """
 
     federation: Federation
     round: int
     opened_at: bytes
     leaves: tuple[SignedLeaf, ...]
-    forced: tuple[ForcedLeaf, ...]
+    history: tuple[Transition, ...]
     openings: tuple[Opening, ...]
     commitments: tuple[SignedScoreCommitment, ...]
     reveals: tuple[ScoreVector, ...]
@@ -83,6 +88,16 @@ class RoundEvidence:
             _require_ascending(name, [item.index for item in getattr(self, name)])
         if len({item.index for item in self.forced}) != len(self.forced):
             raise InvalidValueError(f"a node forced twice in round {self.round}")
+
+    @property
+    def forced(self) -> tuple[ForcedLeaf, ...]:
+        """The forced leaves, in the order of the chain."""
+        return tuple(ForcedLeaf(x.index, x.leaf) for x in self.history if isinstance(x, Force))
+
+    @property
+    def disputes(self) -> tuple[Dispute, ...]:
+        """The disputes since the seal, in the order of the chain."""
+        return tuple(x for x in self.history if isinstance(x, Dispute))
 
     def document(self) -> dict[str, Any]:
         """Return the evidence document."""
@@ -100,7 +115,7 @@ class RoundEvidence:
                 }
                 for item in self.leaves
             ],
-            "forced": [{"index": item.index, "leaf": to_hex(item.leaf)} for item in self.forced],
+            "history": to_hex(tail_of(self.history)),
             "openings": [_opening_document(item) for item in self.openings],
             "commitments": [
                 {
@@ -140,7 +155,7 @@ _KEYS = (
     "round",
     "opened_at",
     "leaves",
-    "forced",
+    "history",
     "openings",
     "commitments",
     "reveals",
@@ -155,7 +170,6 @@ def _read(document: dict[str, Any]) -> RoundEvidence:
         fields("a leaf", x, ("index", "leaf", "deadline", "signature"))
         for x in rows("leaves", record["leaves"])
     ]
-    forced = [fields("a forced leaf", x, ("index", "leaf")) for x in rows("forced", record["forced"])]
     openings = [fields("an opening", x, _OPENING_KEYS) for x in rows("openings", record["openings"])]
     commitments = [
         fields("a score commitment", x, ("index", "commitment", "signature"))
@@ -177,7 +191,7 @@ def _read(document: dict[str, Any]) -> RoundEvidence:
             )
             for x in leaves
         ),
-        forced=tuple(ForcedLeaf(x["index"], from_hex("leaf", x["leaf"])) for x in forced),
+        history=_read_history(record["history"]),
         openings=tuple(_read_opening(number, x) for x in openings),
         commitments=tuple(
             SignedScoreCommitment(
@@ -192,6 +206,12 @@ def _read(document: dict[str, Any]) -> RoundEvidence:
             for x in reveals
         ),
     )
+
+
+def _read_history(text: object) -> tuple[Transition, ...]:
+    if not isinstance(text, str) or len(text) % 2:
+        raise InvalidValueError(f"the history must be hex, got {text!r}")
+    return parse_tail(from_hex("the history", text, len(text) // 2 - 1))
 
 
 def _opening_document(opening: Opening) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ledgerfed.protocol.configuration import PROTOCOL
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import from_hex, require_hash, require_range, to_hex
 from ledgerfed.protocol.model import GlobalModel
-from ledgerfed.protocol.reputation import Reputation, reputation_tree
+from ledgerfed.protocol.reputation import Reputation, reputation_tree, result_hash
 from ledgerfed.protocol.score import ONE
 
 
@@ -26,6 +26,7 @@ class Reason(StrEnum):
     ADMITTED = "admitted"
     ABSENT = "absent"
     QUARANTINED = "V1:quarantined"
+    FAULT = "V1:proven-fault"
     EQUIVOCATION = "V2:equivocation"
     WITHHELD = "V3:withheld"
     UNDECODABLE = "V4:undecodable"
@@ -47,9 +48,9 @@ class Reason(StrEnum):
 class Verdict:
     """What a round decided about one registry index.
 
-    `score` is the lower median of the validators' scores in Q16 (None when it was not scored), `weight` the
-    Q16 factor on its information (0 unless admitted), `measures` the named integers that the gates looked
-    at, in ascending name.
+    `score` is the lower median of `heard` in Q16 (None when it was not scored), `heard` the scores of the
+    validators that counted, by ascending index, `weight` the Q16 factor on its information (0 unless
+    admitted), `measures` the named integers that the gates looked at, in ascending name.
     """
 
     index: int
@@ -57,6 +58,7 @@ class Verdict:
     score: int | None = None
     weight: int = 0
     measures: tuple[tuple[str, int], ...] = ()
+    heard: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.measures]
@@ -68,6 +70,10 @@ class Verdict:
             require_range("the score of a verdict", self.score, -ONE, ONE)
         for name, measure in self.measures:
             require_range(f"the measure {name}", measure, -(1 << 53) + 1, (1 << 53) - 1)
+        for score in self.heard:
+            require_range("a score heard", score, -ONE, ONE)
+        if self.score is None and self.heard:
+            raise InvalidValueError(f"verdict {self.index}: scores were heard, but there is no score")
         if self.weight and not self.admitted:
             raise InvalidValueError(f"verdict {self.index}: {self.reason} carries the weight {self.weight}")
 
@@ -75,6 +81,11 @@ class Verdict:
     def admitted(self) -> bool:
         """Whether the update entered the aggregation."""
         return self.reason is Reason.ADMITTED
+
+    @property
+    def result(self) -> bytes:
+        """The result hash, which the reputation leaf of the node binds."""
+        return result_hash(self.score, self.heard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,8 @@ class Outcome:
     @property
     def reputation_root(self) -> bytes:
         """The root of the reputation tree."""
-        return reputation_tree(self.reputations, self.depth).root
+        results = [verdict.result for verdict in self.verdicts]
+        return reputation_tree(self.reputations, self.depth, results).root
 
     def manifest(self) -> Manifest:
         """Return the manifest of this outcome."""
@@ -145,6 +157,7 @@ class Manifest:
                     "score": v.score,
                     "weight": v.weight,
                     "measures": dict(v.measures),
+                    "heard": list(v.heard),
                 }
                 for v in self.verdicts
             ],
@@ -204,7 +217,7 @@ def _read(document: dict[str, Any]) -> Manifest:
 
 
 def _read_verdict(document: object) -> Verdict:
-    record = fields("a verdict", document, ("index", "reason", "score", "weight", "measures"))
+    record = fields("a verdict", document, ("index", "reason", "score", "weight", "measures", "heard"))
     try:
         reason = Reason(record["reason"])
     except ValueError as error:
@@ -213,5 +226,10 @@ def _read_verdict(document: object) -> Verdict:
     if not isinstance(measures, dict):
         raise InvalidValueError(f"measures must be an object, got {measures!r}")
     return Verdict(
-        record["index"], reason, record["score"], record["weight"], tuple(sorted(measures.items()))
+        record["index"],
+        reason,
+        record["score"],
+        record["weight"],
+        tuple(sorted(measures.items())),
+        tuple(rows("heard", record["heard"])),
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledgerfed.errors import InvalidValueError
-from ledgerfed.protocol.hashing import keccak, require_range, word
+from ledgerfed.protocol.hashing import EMPTY, keccak, require_range, word
 from ledgerfed.protocol.merkle import PositionalTree, build_tree
 from ledgerfed.protocol.score import ONE
 
@@ -45,8 +45,8 @@ class Reputation:
     def __post_init__(self) -> None:
         require_range("the end of a quarantine", self.quarantined_until, 0, (1 << 32) - 1)
 
-    def leaf(self, index: int) -> bytes:
-        """Return the leaf of node `index` in the reputation tree."""
+    def leaf(self, index: int, result: bytes = EMPTY) -> bytes:
+        """Return the leaf of node `index` in the reputation tree, which binds its `result` in the round."""
         numbers = (
             index,
             self.trainer.a,
@@ -55,7 +55,7 @@ class Reputation:
             self.validator.b,
             self.quarantined_until,
         )
-        return keccak(b"\x00LF1R" + b"".join(word(number) for number in numbers))
+        return keccak(b"\x00LF1R" + b"".join(word(number) for number in numbers) + result)
 
     def row(self) -> list[int]:
         """Return [a, b, va, vb, quarantined_until], the spelling in documents."""
@@ -76,6 +76,34 @@ class Reputation:
         return Reputation(Evidence(a, b), Evidence(va, vb), until)
 
 
-def reputation_tree(reputations: Sequence[Reputation], depth: int) -> PositionalTree:
-    """Return the positional tree of all reputations in registry order."""
-    return build_tree({i: r.leaf(i) for i, r in enumerate(reputations)}, depth)
+def result_hash(score: int | None, heard: Sequence[int]) -> bytes:
+    """Return what binds a score to the scores that it is the lower median of; EMPTY when there is none.
+
+    Anybody can show the contract a result whose score is another element (challenge 7).
+    """
+    if score is None:
+        return EMPTY
+    return keccak(b"\x02LF1M" + int256(score) + heard_row(heard))
+
+
+def heard_row(heard: Sequence[int]) -> bytes:
+    """Return scores as the contract reads them: int32 big-endian."""
+    return b"".join(value.to_bytes(4, "big", signed=True) for value in heard)
+
+
+def int256(value: int) -> bytes:
+    """Return a signed 32-byte word."""
+    return value.to_bytes(32, "big", signed=True)
+
+
+def reputation_tree(
+    reputations: Sequence[Reputation], depth: int, results: Sequence[bytes] | None = None
+) -> PositionalTree:
+    """Return the positional tree of all reputations in registry order.
+
+    `results` are the result hashes of the round that certifies them; None at genesis, where all are EMPTY.
+    """
+    bound = (EMPTY,) * len(reputations) if results is None else results
+    return build_tree(
+        {i: r.leaf(i, x) for i, (r, x) in enumerate(zip(reputations, bound, strict=True))}, depth
+    )

@@ -10,21 +10,14 @@ from enum import IntEnum
 
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import keccak, require_hash, word
-
-
-class Transition(IntEnum):
-    """Kinds of transition, as hashed."""
-
-    SEAL = 1
-    FORCE = 2
-    SCORES = 3
-    CERTIFY = 4
-    DISPUTE = 5
-    ABORT = 6
+from ledgerfed.protocol.transition import Abort, Certify, Dispute, EpochOpening, Force, Scores, Seal
 
 
 class Phase(IntEnum):
-    """Phases of a round. A round ends CERTIFIED or ABORTED; DISPUTED is reserved for challenges."""
+    """Phases of a round. A round ends CERTIFIED or ABORTED.
+
+    DISPUTED is the phase in which a round aborts that a challenge left with fewer members than the quorum.
+    """
 
     OPEN = 0
     SEALED = 1
@@ -51,31 +44,34 @@ def genesis(
 
 def after_seal(t: bytes, round_number: int, root: bytes, n: int) -> bytes:
     """Return the transcript after the relayer anchored the root of n leaves."""
-    return _extend(t, Transition.SEAL, round_number, require_hash("the root", root) + word(n))
+    return Seal(round_number, root, n).after(t)
 
 
 def after_force(t: bytes, round_number: int, index: int, leaf: bytes) -> bytes:
     """Return the transcript after node `index` forced its leaf in."""
-    return _extend(t, Transition.FORCE, round_number, word(index) + require_hash("the leaf", leaf))
+    return Force(round_number, index, leaf).after(t)
 
 
 def after_scores(t: bytes, round_number: int, score_root: bytes) -> bytes:
     """Return the transcript after the score commitments were anchored."""
-    return _extend(t, Transition.SCORES, round_number, require_hash("the score root", score_root))
+    return Scores(round_number, score_root).after(t)
 
 
 def after_certify(t: bytes, round_number: int, manifest: bytes, model: bytes, reputations: bytes) -> bytes:
     """Return the transcript that a certificate signs and that the chain holds afterwards."""
-    parts = (manifest, model, reputations)
-    return _extend(
-        t, Transition.CERTIFY, round_number, b"".join(require_hash("an outcome hash", p) for p in parts)
-    )
+    return Certify(round_number, manifest, model, reputations).after(t)
 
 
 def after_abort(t: bytes, round_number: int, phase: Phase) -> bytes:
     """Return the transcript after a round that timed out in `phase` was given up."""
-    return _extend(t, Transition.ABORT, round_number, word(phase))
+    return Abort(round_number, phase).after(t)
 
 
-def _extend(t: bytes, kind: Transition, round_number: int, fields: bytes) -> bytes:
-    return keccak(require_hash("the transcript", t) + word(kind) + word(round_number) + fields)
+def after_dispute(t: bytes, round_number: int, fault: int, culprits: int, proof: bytes) -> bytes:
+    """Return the transcript after a fault that belongs to a round was proven."""
+    return Dispute(round_number, fault, culprits, proof).after(t)
+
+
+def after_epoch(t: bytes, round_number: int, epoch: int, change: bytes) -> bytes:
+    """Return the transcript after an epoch was opened, with the hash of what it changes."""
+    return EpochOpening(round_number, epoch, change).after(t)

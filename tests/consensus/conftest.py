@@ -14,11 +14,11 @@ import pytest
 from hypothesis import settings
 
 from ledgerfed.consensus import PastUpdate, RoundInput, authenticate, decide
-from ledgerfed.consensus.authenticate import sealed_transcript
+from ledgerfed.consensus.authenticate import score_root, sealed_transcript
 from ledgerfed.exchange import Information, dequantise, information, quantise
 from ledgerfed.protocol.canonical import canonical_json
 from ledgerfed.protocol.configuration import FederationConfig, Gates, Windows
-from ledgerfed.protocol.evidence import ForcedLeaf, RoundEvidence, SignedLeaf, SignedScoreCommitment
+from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf, SignedScoreCommitment
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.fixedpoint import FixedVector
 from ledgerfed.protocol.hashing import keccak, word
@@ -29,6 +29,7 @@ from ledgerfed.protocol.payload import InformationUpdate, encode_update
 from ledgerfed.protocol.reputation import Evidence, Reputation
 from ledgerfed.protocol.score import NOT_HELD, ONE, ScoreVector
 from ledgerfed.protocol.signature import address_of, sign_digest
+from ledgerfed.protocol.transition import Force, Scores
 from ledgerfed.protocol.typed_data import leaf_digest, score_commitment_digest
 
 settings.register_profile("shared machine", deadline=None)
@@ -67,7 +68,7 @@ def configuration(committee: int = 8, depth: int = 3) -> FederationConfig:
         basis=BASIS,
         width=3,
         depth=depth,
-        committee=committee,
+        committee=tuple(range(committee)),
         min_updates=3,
         windows=Windows(commit=10, force=5, score=10, certify=10, challenge=10),
         gates=gates(),
@@ -160,7 +161,7 @@ class Scene:
             round=self.round,
             opened_at=self.opened_at,
             leaves=tuple(self.signed_leaf(i, leaf) for i, leaf in sorted(sealed.items())),
-            forced=tuple(ForcedLeaf(i, leaves[i]) for i in self.forced),
+            history=tuple(Force(self.round, i, leaves[i]) for i in self.forced),
             openings=tuple(self.opening(i) for i in leaves if i not in self.shut),
             commitments=(),
             reveals=(),
@@ -169,7 +170,7 @@ class Scene:
 
     def with_scores(self, draft: RoundEvidence) -> RoundEvidence:
         """Return the draft with this scene's commitments and reveals, signed over what the draft seals."""
-        validators = [j for j in range(self.config.committee) if j not in self.absent]
+        validators = [j for j in self.config.committee if j not in self.absent]
         vectors = {j: self.score_vector(j) for j in validators}
         sealed_at = sealed_transcript(self.config, draft)
         commitments = []
@@ -178,7 +179,9 @@ class Scene:
             digest = score_commitment_digest(FEDERATION, self.round, j, commitment, sealed_at)
             commitments.append(SignedScoreCommitment(j, commitment, sign_digest(private_key(j), digest)))
         reveals = tuple(vector for j, vector in vectors.items() if j not in self.silent)
-        return replace(draft, commitments=tuple(commitments), reveals=reveals)
+        scored = replace(draft, commitments=tuple(commitments), reveals=reveals)
+        anchored = Scores(self.round, score_root(self.config, scored))
+        return replace(scored, history=(*draft.history, anchored))
 
     def given(self) -> RoundInput:
         payloads = {keccak(p): p for i, p in self.payloads.items() if i not in self.shut}
