@@ -95,12 +95,12 @@ def authenticate(
             f"round {evidence.round}: {len(members)} members, but the committee needs index "
             f"{config.committee[-1]} and the trees hold {config.capacity}"
         )
-    _check_history(config, evidence)
     _check_leaves(members, evidence, sealed_in)
     _check_commitments(config, members, evidence)
     _check_openings(evidence)
     _check_reveals(config, evidence)
     _check_completeness(config, evidence)
+    _check_history(config, evidence)
     _check_heard(evidence, removed | culprits(config, evidence))
     return scored_transcript(config, evidence)
 
