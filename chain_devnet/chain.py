@@ -89,7 +89,7 @@ class Chain:
         self._clock = clock
         self._pool = Pool(limits)
         self._senders: dict[bytes, SenderState] = {}
-        self._senders_root = self._swept_root = b""
+        self._senders_root = b""
         self._snapshots: dict[int, Snapshot] = {}
         self._snapshot_count = 0
         self._head = store.head() or self._create()
@@ -99,7 +99,7 @@ class Chain:
         self.watches = Watches(store)
         self.filters = Filters()
         self._pool.keep(store.waiting())
-        self._save_waiting()
+        self._drop_hopeless()
 
     def _create(self) -> Block:
         balances = {account.address: FUNDS for account in dev_accounts()} | dict(self.config.fund)
@@ -217,6 +217,7 @@ class Chain:
             nodes, root = edit_state(self.store, self._head_root, {address: edit})
             self.store.write_state(self._head.header.number, root, nodes, {})
             self._head_root = root
+            self._drop_hopeless()
 
     def drop(self, tx_hash: bytes) -> bool:
         """Forget a waiting transaction; False if it does not wait."""
@@ -355,9 +356,6 @@ class Chain:
         return self._pool.executable(self._nonces(), base_fee) if self._pool else []
 
     def _drop_hopeless(self) -> None:
-        if self._swept_root == self._head_root:
-            return
-        self._swept_root = self._head_root
         hopeless = self._pool.hopeless({sender: self._sender(sender) for sender in self._pool.senders})
         for tx in hopeless:
             _log.warning(
@@ -366,7 +364,6 @@ class Chain:
         self._pool.drop([tx.hash for tx in hopeless])
 
     def _save_waiting(self) -> None:
-        self._drop_hopeless()
         delta = self._pool.delta()
         if delta.added or delta.removed:
             self.store.write_waiting(delta)
@@ -420,6 +417,7 @@ class Chain:
         self._timeline = timeline
         self._head = Block(last, blocks[-1].hash)
         self._head_root = last.state_root
+        self._drop_hopeless()
         self.watches.extended()
 
     def _execute(self, environment: Environment, transactions: Sequence[Transaction]) -> Execution:
