@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from chain_devnet.block import Header
 from chain_devnet.chain import Chain
+from chain_devnet.errors import LimitExceededError
 from chain_devnet.store import LogFilter
 from chain_devnet.transaction import AccessList
 from ledgerfed.errors import InvalidValueError, NotFoundError
@@ -17,6 +18,9 @@ from ledgerfed.errors import InvalidValueError, NotFoundError
 ADDRESS_BYTES = 20
 HASH_BYTES = 32
 MAX_QUANTITY = 2**256
+MAX_LOG_RANGE = 100_000
+MAX_ALTERNATIVES = 1_000
+NO_BLOCK = 2**63 - 1  # the largest number that the store can compare with
 TAGS = ("latest", "safe", "finalized", "pending", "earliest")
 
 _HEX_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,66}")
@@ -132,14 +136,42 @@ def access_list(value: object) -> AccessList:
 
 
 def log_filter(chain: Chain, value: object) -> LogFilter:
-    """The filter of eth_getLogs: a block range or a block hash, addresses, and topics with alternatives."""
+    """The filter of eth_getLogs: a block range or a block hash, addresses, and topics with alternatives.
+
+    Raises:
+        LimitExceededError: the range or a list of alternatives is too long.
+    """
     wanted = mapping(value, "filter")
+    first, last = _block_range(chain, wanted)
+    if last - first >= MAX_LOG_RANGE:
+        raise LimitExceededError(
+            f"blocks {first} to {last} are more than {MAX_LOG_RANGE}; ask for smaller ranges"
+        )
+    return _criteria(wanted, first, last)
+
+
+def watched_logs(chain: Chain, value: object) -> LogFilter:
+    """The same filter for logs of blocks to come: tags in its range mean no bound."""
+    wanted = mapping(value, "filter")
+    if wanted.get("blockHash") is not None:
+        first, last = _block_range(chain, wanted)
+        return _criteria(wanted, first, last)
+    bounds = (wanted.get("fromBlock"), wanted.get("toBlock"))
+    numbers = [None if bound is None or bound in TAGS else block_number(chain, bound) for bound in bounds]
+    first, last = numbers[0] or 0, NO_BLOCK if numbers[1] is None else numbers[1]
+    if first > last:
+        raise InvalidValueError(f"fromBlock {first} is after toBlock {last}")
+    return _criteria(wanted, min(first, NO_BLOCK), min(last, NO_BLOCK))
+
+
+def _criteria(wanted: dict[str, object], first: int, last: int) -> LogFilter:
     addresses = wanted.get("address")
     listed = addresses if isinstance(addresses, list) else [] if addresses is None else [addresses]
-    first, last = _block_range(chain, wanted)
     topics = _sequence(wanted.get("topics"), "topics")
     if len(topics) > 4:
         raise InvalidValueError(f"a log has at most 4 topics, the filter has {len(topics)}")
+    if max(map(len, [listed, *(topic for topic in topics if isinstance(topic, list))])) > MAX_ALTERNATIVES:
+        raise LimitExceededError(f"a filter has at most {MAX_ALTERNATIVES} alternatives in a place")
     return LogFilter(
         first,
         last,
