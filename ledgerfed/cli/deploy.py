@@ -36,13 +36,15 @@ def run_deploy(
     """Deploy a federation of `members` (ADDRESS=URL each) and write its file; return the exit code."""
     if path.exists():
         raise ConfigurationError(f"{path} exists; deploying again makes another federation, so name another")
-    peers = [_peer(index, text) for index, text in enumerate(members)]
+    from ledgerfed.node.federation_file import FederationFile, require_members, write_federation_file
+
+    peers = tuple(_peer(index, text) for index, text in enumerate(members))
     config = _configuration(config_file, windows, len(peers))
+    require_members(config, peers)
     signer = open_signer(keystore, password_file)
 
     from ledgerfed.ledger import LedgerGateway, deploy
     from ledgerfed.ledger.rpc import JsonRpc
-    from ledgerfed.node.federation_file import FederationFile, write_federation_file
     from ledgerfed.protocol.reputation import reputation_tree
 
     _require_writable(path)
@@ -54,7 +56,7 @@ def run_deploy(
     federation, transaction = deployed.federation, deployed.transaction
     ledger = LedgerGateway.connect(rpc, federation.contract, chain_id=federation.chain_id)
     genesis = ledger.transcript(transaction.block_number)
-    file = FederationFile(federation, transaction.block_number, genesis, config, tuple(peers))
+    file = FederationFile(federation, transaction.block_number, genesis, config, peers)
     write_federation_file(path, file)
     document = {
         "federation": str(path),

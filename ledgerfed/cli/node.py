@@ -20,6 +20,7 @@ from ledgerfed.cli.signing import open_signer
 from ledgerfed.errors import ConfigurationError, InvalidValueError, NotFoundError
 
 if TYPE_CHECKING:
+    from ledgerfed.evaluation.federation import FederationRecord
     from ledgerfed.exchange.basis import Basis
     from ledgerfed.network import HttpTransport, Peer
     from ledgerfed.node import FederationFile, Progress
@@ -53,6 +54,7 @@ class NodeOptions:
 
 def run_node(options: NodeOptions, *, as_json: bool) -> int:
     """Run one node until it is interrupted, or its rounds are over; return the exit code."""
+    from ledgerfed.evaluation.federation import write_record
     from ledgerfed.ledger import LedgerGateway
     from ledgerfed.models import load_family
     from ledgerfed.network import HttpTransport
@@ -70,13 +72,14 @@ def run_node(options: NodeOptions, *, as_json: bool) -> int:
         ledger = LedgerGateway.connect(options.rpc, contract, store.outbox, chain_id=chain_id)
         peers = peers_on_chain(ledger, file)
         index = own_index(peers, signer.address, options.index)
+        write_record(options.directory, _record(file))
+        ledger.reconcile(signer.address)
         host, port = _address(options.listen, peers[index])
         transport = stack.enter_context(
             HttpTransport(file.federation, index, signer, peers, os.urandom(32), host, port)
         )
         stop = stack.enter_context(_until_told())
         tell = _teller(as_json=as_json)
-        ledger.reconcile(signer.address)
         ports = Ports(signer, ledger, transport, store.journal, store.blobs)
         agent = NodeAgent(file.config, index, ports, bench, family, file.deployed_in, on_progress=tell)
         service = NodeService(file.config, agent, transport, stop, options.poll, tell)
@@ -150,9 +153,9 @@ def _claimed(directory: Path, file: FederationFile) -> Iterator[None]:
     Raises:
         ConfigurationError: another process runs the node, or the directory is another federation's.
     """
-    from ledgerfed.evaluation.federation import FederationRecord, read_record, write_record
+    from ledgerfed.evaluation.federation import read_record
 
-    record = FederationRecord(file.federation, file.deployed_in, file.config.hash())
+    record = _record(file)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -162,12 +165,18 @@ def _claimed(directory: Path, file: FederationFile) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if (read_record(directory) or record) != record:
             raise ConfigurationError(f"{directory} belongs to another federation; choose another with --dir")
-        write_record(directory, record)
         yield
     except BlockingIOError as error:
         raise ConfigurationError(f"another process runs the node of {directory}; stop it first") from error
     finally:
         os.close(descriptor)
+
+
+def _record(file: FederationFile) -> FederationRecord:
+    """Return what a workspace remembers of its federation, so that it can be served and exported."""
+    from ledgerfed.evaluation.federation import FederationRecord
+
+    return FederationRecord(file.federation, file.deployed_in, file.config.hash())
 
 
 @contextmanager

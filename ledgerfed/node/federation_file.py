@@ -50,15 +50,7 @@ class FederationFile:
     def __post_init__(self) -> None:
         require_range("deployed_in", self.deployed_in, 0, (1 << 53) - 1)
         require_hash("the genesis transcript", self.genesis)
-        addresses = {peer.address for peer in self.members}
-        if not self.config.committee <= len(self.members) <= self.config.capacity:
-            raise InvalidValueError(
-                f"a federation with a committee of {self.config.committee} and trees of depth "
-                f"{self.config.depth} has {self.config.committee} to {self.config.capacity} members, "
-                f"got {len(self.members)}"
-            )
-        if len(addresses) != len(self.members):
-            raise InvalidValueError("two members have the same address; each node needs a key of its own")
+        require_members(self.config, self.members)
 
     def document(self) -> dict[str, Any]:
         """Return the document, its keys in the order of reading."""
@@ -100,6 +92,17 @@ class FederationFile:
             config,
             _members(record["members"]),
         )
+
+
+def require_members(config: FederationConfig, members: tuple[Peer, ...]) -> None:
+    """Raise InvalidValueError unless these may be the members of a federation with this configuration."""
+    if not config.committee <= len(members) <= config.capacity:
+        raise InvalidValueError(
+            f"a federation with a committee of {config.committee} and trees of depth {config.depth} has "
+            f"{config.committee} to {config.capacity} members, got {len(members)}"
+        )
+    if len({peer.address for peer in members}) != len(members):
+        raise InvalidValueError("two members have the same address; each node needs a key of its own")
 
 
 def read_federation_file(path: Path) -> FederationFile:
