@@ -14,6 +14,7 @@ from eth_bloom.bloom import BloomFilter
 from eth_hash.auto import keccak
 
 from chain_devnet.transaction import Transaction, integer_bytes
+from chain_devnet.trie import rlp_encode
 from ledgerfed.errors import InvalidValueError
 
 ZERO_HASH = bytes(32)
@@ -51,7 +52,7 @@ class Header:
 
     def encode(self) -> bytes:
         """RLP of the 21 Prague fields."""
-        encoded: bytes = rlp.encode(
+        encoded: bytes = rlp_encode(
             [
                 self.parent_hash,
                 EMPTY_OMMERS_HASH,
@@ -134,7 +135,7 @@ class Receipt:
 
     def encode(self) -> bytes:
         """Consensus bytes: RLP of status, cumulative gas, bloom and logs, after the type byte if typed."""
-        body: bytes = rlp.encode(
+        body: bytes = rlp_encode(
             [
                 integer_bytes(self.status),
                 integer_bytes(self.cumulative_gas),
