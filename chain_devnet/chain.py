@@ -11,7 +11,7 @@ from threading import RLock
 from chain_devnet.accounts import FUNDS, DevAccount, dev_accounts
 from chain_devnet.admission import BlockRules, SenderState, admit
 from chain_devnet.assembly import assemble, genesis_block, next_environment, nothing_on
-from chain_devnet.backend import Environment, Execution, ExecutionBackend, NodeSource, environment_of
+from chain_devnet.backend import Environment, Execution, ExecutionBackend, environment_of
 from chain_devnet.block import Block, Header
 from chain_devnet.calls import StateView
 from chain_devnet.config import ChainConfig
@@ -20,7 +20,7 @@ from chain_devnet.fees import next_base_fee
 from chain_devnet.filters import Filters
 from chain_devnet.pool import Pool, PoolContent, PoolLimits, Waiting
 from chain_devnet.settings import Settings
-from chain_devnet.state import EMPTY_CODE_HASH, StateEdit, edit_state, read_account
+from chain_devnet.state import EMPTY_CODE_HASH, Layered, StateEdit, edit_state, read_account
 from chain_devnet.store import ChainStore
 from chain_devnet.timeline import Timeline
 from chain_devnet.transaction import Transaction, decode_transaction
@@ -42,18 +42,6 @@ class Snapshot:
     waiting: tuple[Waiting, ...]
     edited_root: bytes | None
     settings: Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Layered:
-    """Nodes that are not stored yet, above those that are."""
-
-    upper: Mapping[bytes, bytes]
-    lower: NodeSource
-
-    def get(self, key: bytes) -> bytes | None:
-        """The node with hash `key` (`NodeSource`)."""
-        return self.upper.get(key) or self.lower.get(key)
 
 
 class Chain:

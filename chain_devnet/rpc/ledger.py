@@ -29,7 +29,7 @@ def eth_get_block_by_number(chain: Chain, params: Sequence[object]) -> views.Jso
     number = read.block_number(chain, wanted)
     if number is None:
         return _pending_block(chain, read.flag(full, "full transactions"))
-    return _block(chain, _block_at(chain, number), read.flag(full, "full transactions"))
+    return _block(chain, block_at(chain, number), read.flag(full, "full transactions"))
 
 
 def eth_get_block_by_hash(chain: Chain, params: Sequence[object]) -> views.Json | None:
@@ -77,7 +77,7 @@ def eth_get_transaction_by_number_and_index(chain: Chain, params: Sequence[objec
     """A transaction by its place; null when there is none."""
     wanted, index = read.arguments(params, 2, 2)
     number = read.block_number(chain, wanted)
-    return None if number is None else _transaction_at(chain, _block_at(chain, number), index)
+    return None if number is None else _transaction_at(chain, block_at(chain, number), index)
 
 
 def eth_get_transaction_by_hash_and_index(chain: Chain, params: Sequence[object]) -> views.Json | None:
@@ -92,7 +92,7 @@ def eth_get_block_transaction_count_by_number(chain: Chain, params: Sequence[obj
     number = read.block_number(chain, wanted)
     if number is None:
         return hex(len(chain.pending_block().transactions))
-    return _count(chain, _block_at(chain, number))
+    return _count(chain, block_at(chain, number))
 
 
 def eth_get_block_transaction_count_by_hash(chain: Chain, params: Sequence[object]) -> str | None:
@@ -155,7 +155,7 @@ def eth_fee_history(chain: Chain, params: Sequence[object]) -> views.Json:
     wanted = _percentiles(percentiles)
     blocks = min(max(read.quantity(count, "block count"), 1), MAX_FEE_HISTORY)
     last = read.state_header(chain, newest) or chain.head.header
-    found = [_block_at(chain, number) for number in range(max(0, last.number - blocks + 1), last.number + 1)]
+    found = [block_at(chain, number) for number in range(max(0, last.number - blocks + 1), last.number + 1)]
     headers = [block.header for block in found if block is not None]
     history: views.Json = {
         "oldestBlock": hex(headers[0].number),
@@ -203,8 +203,9 @@ def _hash_as_parameter(value: object) -> object:
     return {"blockHash": value} if isinstance(value, str) and len(value) == 66 else value
 
 
-def _block_at(chain: Chain, number: int) -> Block | None:
-    return chain.store.block(number) if number <= chain.head.header.number else None
+def block_at(chain: Chain, number: int) -> Block | None:
+    """The block `number`, or None when the chain has not come that far."""
+    return chain.store.block(number) if 0 <= number <= chain.head.header.number else None
 
 
 def _block(chain: Chain, block: Block | None, full: bool) -> views.Json | None:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from chain_devnet.backend import Environment
 from chain_devnet.block import Header
 from chain_devnet.chain import Chain
+from chain_devnet.config import MAX_UINT64
 from chain_devnet.errors import LimitExceededError
+from chain_devnet.state import StateEdit
 from chain_devnet.store import LogFilter
 from chain_devnet.transaction import AccessList
 from ledgerfed.errors import InvalidValueError, NotFoundError
@@ -21,8 +25,20 @@ MAX_QUANTITY = 2**256
 MAX_LOG_RANGE = 100_000
 MAX_ALTERNATIVES = 1_000
 NO_BLOCK = 2**63 - 1  # the largest number that the store can compare with
+MAX_OVERRIDDEN_SLOTS = 10_000
 TAGS = ("latest", "safe", "finalized", "pending", "earliest")
 
+_BLOCK_FIELDS = {
+    "number": "number",
+    "time": "timestamp",
+    "gasLimit": "gas_limit",
+    "coinbase": "coinbase",
+    "feeRecipient": "coinbase",
+    "random": "mix_hash",
+    "prevRandao": "mix_hash",
+    "baseFee": "base_fee",
+    "baseFeePerGas": "base_fee",
+}
 _HEX_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,66}")
 _HEX_DATA = re.compile(r"0x([0-9a-fA-F]{2})*")
 
@@ -133,6 +149,63 @@ def access_list(value: object) -> AccessList:
     """An EIP-2930 access list; absent means empty."""
     entries = [mapping(entry, "access list entry") for entry in _sequence(value, "accessList")]
     return tuple((address(entry.get("address")), _storage_keys(entry)) for entry in entries)
+
+
+def state_overrides(value: object) -> dict[bytes, StateEdit]:
+    """The accounts that a call is to see changed (geth's state overrides); absent means none."""
+    if value is None:
+        return {}
+    return {
+        address(name, "overridden address"): _account_override(mapping(entry, "account override"))
+        for name, entry in mapping(value, "state overrides").items()
+    }
+
+
+def block_overrides(environment: Environment, value: object) -> Environment:
+    """`environment` with the fields that a call is to see changed (geth's block overrides)."""
+    if value is None:
+        return environment
+    changes: dict[str, object] = {}
+    for name, given in mapping(value, "block overrides").items():
+        if name not in _BLOCK_FIELDS:
+            raise InvalidValueError(f"unknown block override {_shown(name)}; use {', '.join(_BLOCK_FIELDS)}")
+        field = _BLOCK_FIELDS[name]
+        if field == "coinbase":
+            changes[field] = address(given, name)
+        elif field == "mix_hash":
+            changes[field] = quantity(given, name).to_bytes(32, "big")
+        else:
+            changes[field] = bounded(given, name, MAX_UINT64)
+    return replace(environment, **changes)  # type: ignore[arg-type]  # each field has the type of its kind
+
+
+def bounded(value: object, name: str, most: int) -> int:
+    """A quantity of at most `most`."""
+    number = quantity(value, name)
+    if number > most:
+        raise InvalidValueError(f"{name} must be at most {most}, got {number}")
+    return number
+
+
+def _account_override(entry: dict[str, object]) -> StateEdit:
+    unknown = entry.keys() - {"balance", "nonce", "code", "state", "stateDiff"}
+    if unknown:
+        raise InvalidValueError(f"unknown account override {_shown(min(unknown))}")
+    balance, nonce, code, state, diff = (
+        entry.get(name) for name in ("balance", "nonce", "code", "state", "stateDiff")
+    )
+    if state is not None and diff is not None:
+        raise InvalidValueError("an account override has either state or stateDiff, not both")
+    words = mapping(diff if state is None else state, "storage") if state or diff else {}
+    if len(words) > MAX_OVERRIDDEN_SLOTS:
+        raise LimitExceededError(f"an account override has at most {MAX_OVERRIDDEN_SLOTS} slots")
+    return StateEdit(
+        balance=None if balance is None else quantity(balance, "balance"),
+        nonce=None if nonce is None else bounded(nonce, "nonce", MAX_UINT64),
+        code=None if code is None else data(code, "code"),
+        slots={slot(key): quantity(word, "storage word") for key, word in words.items()},
+        wipe=state is not None,
+    )
 
 
 def log_filter(chain: Chain, value: object) -> LogFilter:

@@ -11,6 +11,7 @@ from chain_devnet.block import (
     ZERO_HASH,
     Block,
     Header,
+    Log,
 )
 from chain_devnet.state import AccountProof
 from chain_devnet.store import StoredLog, StoredTransaction
@@ -160,12 +161,19 @@ def watched_log_json(watched: WatchedLog) -> Json:
     return {**log_json(watched.stored), "removed": watched.removed}
 
 
+def bare_log_json(log: Log) -> Json:
+    """A log without a place in the chain."""
+    return {
+        "address": hex_data(log.address),
+        "topics": [hex_data(topic) for topic in log.topics],
+        "data": hex_data(log.data),
+    }
+
+
 def log_json(stored: StoredLog) -> Json:
     """A log with its place."""
     return {
-        "address": hex_data(stored.log.address),
-        "topics": [hex_data(topic) for topic in stored.log.topics],
-        "data": hex_data(stored.log.data),
+        **bare_log_json(stored.log),
         "blockNumber": hex(stored.block_number),
         "blockHash": hex_data(stored.block_hash),
         "blockTimestamp": hex(stored.timestamp),
