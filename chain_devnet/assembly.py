@@ -12,9 +12,10 @@ from operator import or_
 from eth_hash.auto import keccak
 
 from chain_devnet.backend import Environment, Execution
-from chain_devnet.block import EMPTY_TRIE_ROOT, ZERO_HASH, Block, Header, ordered_root, seal
+from chain_devnet.block import EMPTY_TRIE_ROOT, ZERO_HASH, Block, Header, seal
 from chain_devnet.config import ChainConfig
 from chain_devnet.fees import INITIAL_BASE_FEE, next_base_fee
+from chain_devnet.trie import ordered_root
 
 COINBASE = bytes(20)
 

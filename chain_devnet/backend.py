@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chain_devnet.block import Header, Log, Receipt
+from chain_devnet.tracing import Recorder, TraceOutcome
 from chain_devnet.transaction import AccessList, Transaction
 
 
@@ -100,6 +101,21 @@ class ExecutionBackend(Protocol):
 
     def call(self, nodes: NodeSource, state_root: bytes, environment: Environment, call: Call) -> CallOutcome:
         """Run `call` on the state; failures of the code are in the outcome, never raised."""
+
+    def trace(
+        self,
+        nodes: NodeSource,
+        state_root: bytes,
+        environment: Environment,
+        before: Sequence[Transaction],
+        traced: Transaction | Call,
+        recorder: Recorder,
+    ) -> TraceOutcome:
+        """Run `traced` on a throw-away state in which `before` ran first, while `recorder` looks on.
+
+        Raises:
+            LimitExceededError: the recorder cannot hold what it sees.
+        """
 
 
 def environment_of(header: Header, chain_id: int, ancestors: Callable[[], Iterator[bytes]]) -> Environment:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import rlp
 from eth_bloom.bloom import BloomFilter
 from eth_hash.auto import keccak
-from trie.hexary import HexaryTrie
 
 from chain_devnet.transaction import Transaction, integer_bytes
+from chain_devnet.trie import rlp_encode
 from ledgerfed.errors import InvalidValueError
 
 ZERO_HASH = bytes(32)
@@ -52,7 +52,7 @@ class Header:
 
     def encode(self) -> bytes:
         """RLP of the 21 Prague fields."""
-        encoded: bytes = rlp.encode(
+        encoded: bytes = rlp_encode(
             [
                 self.parent_hash,
                 EMPTY_OMMERS_HASH,
@@ -135,7 +135,7 @@ class Receipt:
 
     def encode(self) -> bytes:
         """Consensus bytes: RLP of status, cumulative gas, bloom and logs, after the type byte if typed."""
-        body: bytes = rlp.encode(
+        body: bytes = rlp_encode(
             [
                 integer_bytes(self.status),
                 integer_bytes(self.cumulative_gas),
@@ -176,18 +176,13 @@ def logs_bloom(logs: Iterable[Log]) -> int:
     return int(BloomFilter.from_iterable(bloomed))
 
 
-def ordered_root(items: Sequence[bytes]) -> bytes:
-    """Root of the Merkle-Patricia trie from RLP(index) to item: transactions and receipts roots."""
-    if not items:
-        return EMPTY_TRIE_ROOT
-    trie = HexaryTrie({})
-    for index, item in enumerate(items):
-        trie[rlp.encode(integer_bytes(index))] = item
-    root: bytes = trie.root_hash
-    return root
+def encode_block(header: Header, transactions: Sequence[Transaction]) -> bytes:
+    """RLP([header, transactions, no ommers, no withdrawals])."""
+    body = [rlp.decode(tx.raw) if tx.kind == 0 else tx.raw for tx in transactions]
+    encoded: bytes = rlp.encode([rlp.decode(header.encode()), body, [], []])
+    return encoded
 
 
 def block_size(header: Header, transactions: Sequence[Transaction]) -> int:
-    """Length in bytes of RLP([header, transactions, no ommers, no withdrawals])."""
-    body = [rlp.decode(tx.raw) if tx.kind == 0 else tx.raw for tx in transactions]
-    return len(rlp.encode([rlp.decode(header.encode()), body, [], []]))
+    """Length of the block's RLP in bytes."""
+    return len(encode_block(header, transactions))

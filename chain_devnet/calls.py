@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from eth_abi.abi import decode as decode_abi
@@ -9,7 +10,7 @@ from eth_abi.exceptions import DecodingError
 
 from chain_devnet.backend import Call, CallOutcome, Environment, ExecutionBackend, NodeSource
 from chain_devnet.errors import ExecutionFailedError
-from chain_devnet.state import read_account
+from chain_devnet.state import Layered, StateEdit, edit_state, read_account
 
 ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
 PANIC_SELECTOR = bytes.fromhex("4e487b71")  # Panic(uint256)
@@ -23,6 +24,14 @@ class StateView:
     nodes: NodeSource
     state_root: bytes
     environment: Environment
+
+
+def overridden(view: StateView, edits: Mapping[bytes, StateEdit]) -> StateView:
+    """`view` with some accounts changed, by address; nothing is written."""
+    if not edits:
+        return view
+    nodes, root = edit_state(view.nodes, view.state_root, edits)
+    return replace(view, nodes=Layered(nodes, view.nodes), state_root=root)
 
 
 def run_call(backend: ExecutionBackend, view: StateView, call: Call) -> CallOutcome:

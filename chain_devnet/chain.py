@@ -11,7 +11,7 @@ from threading import RLock
 from chain_devnet.accounts import FUNDS, DevAccount, dev_accounts
 from chain_devnet.admission import BlockRules, SenderState, admit
 from chain_devnet.assembly import assemble, genesis_block, next_environment, nothing_on
-from chain_devnet.backend import Environment, Execution, ExecutionBackend, NodeSource, environment_of
+from chain_devnet.backend import Environment, Execution, ExecutionBackend, environment_of
 from chain_devnet.block import Block, Header
 from chain_devnet.calls import StateView
 from chain_devnet.config import ChainConfig
@@ -20,7 +20,7 @@ from chain_devnet.fees import next_base_fee
 from chain_devnet.filters import Filters
 from chain_devnet.pool import Pool, PoolContent, PoolLimits, Waiting
 from chain_devnet.settings import Settings
-from chain_devnet.state import EMPTY_CODE_HASH, StateEdit, edit_state, read_account
+from chain_devnet.state import EMPTY_CODE_HASH, Layered, StateEdit, edit_state, read_account
 from chain_devnet.store import ChainStore
 from chain_devnet.timeline import Timeline
 from chain_devnet.transaction import Transaction, decode_transaction
@@ -42,18 +42,6 @@ class Snapshot:
     waiting: tuple[Waiting, ...]
     edited_root: bytes | None
     settings: Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Layered:
-    """Nodes that are not stored yet, above those that are."""
-
-    upper: Mapping[bytes, bytes]
-    lower: NodeSource
-
-    def get(self, key: bytes) -> bytes | None:
-        """The node with hash `key` (`NodeSource`)."""
-        return self.upper.get(key) or self.lower.get(key)
 
 
 class Chain:
@@ -89,7 +77,7 @@ class Chain:
         self._clock = clock
         self._pool = Pool(limits)
         self._senders: dict[bytes, SenderState] = {}
-        self._senders_root = self._swept_root = b""
+        self._senders_root = b""
         self._snapshots: dict[int, Snapshot] = {}
         self._snapshot_count = 0
         self._head = store.head() or self._create()
@@ -99,7 +87,7 @@ class Chain:
         self.watches = Watches(store)
         self.filters = Filters()
         self._pool.keep(store.waiting())
-        self._save_waiting()
+        self._drop_hopeless()
 
     def _create(self) -> Block:
         balances = {account.address: FUNDS for account in dev_accounts()} | dict(self.config.fund)
@@ -217,6 +205,7 @@ class Chain:
             nodes, root = edit_state(self.store, self._head_root, {address: edit})
             self.store.write_state(self._head.header.number, root, nodes, {})
             self._head_root = root
+            self._drop_hopeless()
 
     def drop(self, tx_hash: bytes) -> bool:
         """Forget a waiting transaction; False if it does not wait."""
@@ -355,9 +344,6 @@ class Chain:
         return self._pool.executable(self._nonces(), base_fee) if self._pool else []
 
     def _drop_hopeless(self) -> None:
-        if self._swept_root == self._head_root:
-            return
-        self._swept_root = self._head_root
         hopeless = self._pool.hopeless({sender: self._sender(sender) for sender in self._pool.senders})
         for tx in hopeless:
             _log.warning(
@@ -366,7 +352,6 @@ class Chain:
         self._pool.drop([tx.hash for tx in hopeless])
 
     def _save_waiting(self) -> None:
-        self._drop_hopeless()
         delta = self._pool.delta()
         if delta.added or delta.removed:
             self.store.write_waiting(delta)
@@ -420,6 +405,7 @@ class Chain:
         self._timeline = timeline
         self._head = Block(last, blocks[-1].hash)
         self._head_root = last.state_root
+        self._drop_hopeless()
         self.watches.extended()
 
     def _execute(self, environment: Environment, transactions: Sequence[Transaction]) -> Execution:

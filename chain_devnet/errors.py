@@ -14,6 +14,12 @@ class TransactionRejectedError(LedgerFedError):
     exit_code: ClassVar[int] = 5
 
 
+class LimitExceededError(LedgerFedError):
+    """More was asked for than one answer, or this chain, can hold; the message says how to ask for less."""
+
+    code = "limit-exceeded"
+
+
 class ExecutionFailedError(TransactionRevertedError):
     """A call failed inside the EVM. `output` holds the revert data; it is empty for other failures.
 

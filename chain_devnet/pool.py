@@ -113,7 +113,11 @@ def _price(entry: Waiting, base_fee: int) -> tuple[int, int]:
 
 
 class Pool:
-    """What waits, and which part of it a store does not hold yet."""
+    """What waits, and which part of it a store does not hold yet.
+
+    The account nonces that its methods are given never exceed a waiting one of that sender: whoever moves the
+    chain drops what is `hopeless`.
+    """
 
     def __init__(self, limits: PoolLimits | None = None) -> None:
         self.limits = limits or PoolLimits()

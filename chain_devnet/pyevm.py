@@ -22,6 +22,9 @@ from eth_utils.exceptions import ValidationError
 
 from chain_devnet.backend import Call, CallOutcome, Environment, Execution, NodeSource
 from chain_devnet.block import EMPTY_TRIE_ROOT, Log, Receipt
+from chain_devnet.journal import JournaledAccounts
+from chain_devnet.pyevm_tracing import complete_frames, error_words, traced_by
+from chain_devnet.tracing import Recorder, TraceOutcome
 from chain_devnet.transaction import Transaction
 
 
@@ -39,6 +42,13 @@ class NodeOverlay(BaseAtomicDB):
         if value is None:
             raise KeyError(key)
         return value
+
+    def get(self, key: bytes, default: Any = None) -> Any:
+        """The bytes under `key` (`NodeSource`)."""
+        value = self.written.get(key)
+        if value is None:
+            value = self._source.get(key)
+        return default if value is None else value
 
     def __setitem__(self, key: bytes, value: bytes) -> None:
         self.written[key] = value
@@ -132,9 +142,7 @@ class PyEvmBackend:
         unsigned = _unsigned(state, call)
         if unsigned.gas < unsigned.intrinsic_gas:
             return CallOutcome(b"", 0, unsigned.intrinsic_gas, "intrinsic gas too low", ())
-        executor = state.get_transaction_executor()
-        message = executor.build_evm_message(unsigned)
-        computation = executor.finalize_computation(unsigned, executor.build_computation(message, unsigned))
+        computation = _computed(state, unsigned)
         used = _gas_used(unsigned, computation)
         peak = max(unsigned.gas - computation.get_gas_remaining(), used)
         return CallOutcome(
@@ -142,12 +150,43 @@ class PyEvmBackend:
         )
 
 
+    def trace(
+        self,
+        nodes: NodeSource,
+        state_root: bytes,
+        environment: Environment,
+        before: Sequence[Transaction],
+        traced: Transaction | Call,
+        recorder: Recorder,
+    ) -> TraceOutcome:
+        """Run `traced` after `before` while `recorder` looks on (see `ExecutionBackend`)."""
+        state = _state(NodeOverlay(nodes), environment, state_root)
+        for tx in before:
+            _applied(state, tx)
+        machine = state.computation_class = traced_by(recorder)
+        if isinstance(traced, Transaction):
+            whole, computation = _applied(state, traced)
+        else:
+            whole = _unsigned(state, traced)
+            if whole.gas < whole.intrinsic_gas:
+                return TraceOutcome(0, failed=True, output=b"")
+            computation = _computed(state, whole)
+        complete_frames(machine)
+        return TraceOutcome(_gas_used(whole, computation), computation.is_error, bytes(computation.output))
+
+
 _GENESIS_ENVIRONMENT = Environment(1, 0, 0, bytes(20), bytes(32), 30_000_000, 0, lambda: iter(()))
+
+
+class _State(PragueState):
+    """Prague's state over accounts that are journaled in memory."""
+
+    account_db_class = JournaledAccounts
 
 
 def _state(nodes: NodeOverlay, environment: Environment, state_root: bytes) -> Any:
     # py-evm names its bytes Address and Hash32; `machine` keeps those names out of this package.
-    machine: Any = PragueState
+    machine: Any = _State
     context: Any = ExecutionContext
     return machine(
         nodes,
@@ -171,12 +210,29 @@ def _gas_used(tx: Any, computation: Any) -> int:
     return int(PragueVM.finalize_gas_used(tx, computation))
 
 
-def _apply(state: Any, tx: Transaction, cumulative: int, base_fee: int) -> Receipt:
-    signed = PragueTransactionBuilder.decode(tx.raw)
+def _applied(state: Any, tx: Transaction) -> tuple[Any, Any]:
+    """py-evm's transaction and its computation, after `tx` ran on `state`."""
+    signed: Any = PragueTransactionBuilder.decode(tx.raw)
     # The sender was recovered when the transaction came in; recovery costs more than a transfer.
+    # An impersonated sender has no signature, so it must not be looked at either.
     signed.__dict__["sender"] = tx.sender
+    signed.__dict__["check_signature_validity"] = _accepted_already
     state.lock_changes()
-    computation = state.apply_transaction(signed)
+    return signed, state.apply_transaction(signed)
+
+
+def _accepted_already() -> None:
+    """The signature was checked when the transaction was accepted."""
+
+
+def _computed(state: Any, unsigned: _UnsignedCall) -> Any:
+    executor = state.get_transaction_executor()
+    message = executor.build_evm_message(unsigned)
+    return executor.finalize_computation(unsigned, executor.build_computation(message, unsigned))
+
+
+def _apply(state: Any, tx: Transaction, cumulative: int, base_fee: int) -> Receipt:
+    signed, computation = _applied(state, tx)
     gas_used = _gas_used(signed, computation)
     return Receipt(
         kind=tx.kind,
@@ -216,8 +272,7 @@ def _error_of(computation: Any) -> str | None:
         return None
     if isinstance(computation.error, Revert):
         return "reverted"
-    name = type(computation.error).__name__
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+    return error_words(computation.error)
 
 
 def _logs_of(computation: Any) -> tuple[Log, ...]:

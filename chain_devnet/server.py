@@ -10,17 +10,20 @@ from threading import Thread
 from types import TracebackType
 
 import uvicorn
+from starlette.applications import Starlette
 
 from chain_devnet.accounts import DevAccount, dev_accounts
 from chain_devnet.chain import Chain, Clock, open_chain
 from chain_devnet.config import CHAIN_ID, GENESIS_TIME, ChainConfig
 from chain_devnet.producer import IntervalProducer, checked_block_time
 from chain_devnet.pyevm import PyEvmBackend
-from chain_devnet.web import build_app
+from chain_devnet.web import MAX_BODY_BYTES, build_app
+from chain_devnet.websocket import SEND_SECONDS
 from ledgerfed.errors import ConfigurationError, InvalidValueError
 
 START_SECONDS = 10.0
 DRAIN_SECONDS = 1
+DEAD_PEER_MILLISECONDS = 60_000
 
 
 class DevnetServer:
@@ -39,6 +42,7 @@ class DevnetServer:
         fund: Mapping[str, int] | None = None,
         genesis_time: int = GENESIS_TIME,
         clock: Clock | None = None,
+        slow_client_seconds: float = SEND_SECONDS,
     ) -> None:
         """Describe the devnet; nothing is opened yet.
 
@@ -51,6 +55,7 @@ class DevnetServer:
             fund: wei for further addresses (0x strings) in the genesis block, beside the dev accounts.
             genesis_time: Unix time of block 0.
             clock: Unix time in seconds; None lets a logical second pass with each block.
+            slow_client_seconds: how long a websocket client may take to read one message.
 
         Raises:
             InvalidValueError: a parameter is out of range.
@@ -67,6 +72,7 @@ class DevnetServer:
             fund={_address(name): amount for name, amount in (fund or {}).items()},
         )
         self._clock = clock
+        self._slow_client_seconds = slow_client_seconds
         self._running: _Running | None = None
 
     @property
@@ -99,7 +105,9 @@ class DevnetServer:
         except BaseException:
             listener.close()
             raise
-        self._running = _Running(chain, listener, self._host, self._block_time)
+        self._running = _Running(
+            chain, build_app(chain, self._slow_client_seconds), listener, self._host, self._block_time
+        )
 
     def stop(self) -> None:
         """Finish the requests in hand and release port and directory. Stopping twice is fine."""
@@ -125,17 +133,21 @@ class DevnetServer:
 class _Running:
     """The threads of a started devnet."""
 
-    def __init__(self, chain: Chain, listener: socket.socket, host: str, block_time: float | None) -> None:
+    def __init__(
+        self, chain: Chain, app: Starlette, listener: socket.socket, host: str, block_time: float | None
+    ) -> None:
         self.chain = chain
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         self._listener = listener
         self._producer = None if block_time is None else IntervalProducer(chain, block_time)
         config = uvicorn.Config(
-            build_app(chain),
+            app,
             lifespan="off",
             access_log=False,
             log_config=None,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MAX_BODY_BYTES,
+            ws_per_message_deflate=False,
             timeout_keep_alive=60,
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
@@ -170,6 +182,9 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A peer that takes nothing any more is dropped by the kernel, with what was written for it.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MILLISECONDS)
         listener.bind((host, port))
         listener.listen(128)
     except OSError as error:

@@ -58,6 +58,18 @@ class StateEdit:
     wipe: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Layered:
+    """Nodes that are not stored, above those that are."""
+
+    upper: Mapping[bytes, bytes]
+    lower: NodeSource
+
+    def get(self, key: bytes) -> bytes | None:
+        """The node with hash `key` (`NodeSource`)."""
+        return self.upper.get(key) or self.lower.get(key)
+
+
 class _TrieNodes:
     """A node source as the mapping that the trie library wants; writes stay in `written`."""
 

@@ -8,7 +8,8 @@ wrote it, hence no earlier block refers to it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ledgerfed.errors import StoreError
 
 STORE_VERSION = 3
 FILE_NAME = "chain.sqlite"
+NODES_REMEMBERED = 16_384
 NO_CHANGE = PoolDelta((), ())
 
 _SCHEMA = """
@@ -89,6 +91,8 @@ class ChainStore:
             StoreError: in use by another process, of another version, or not a chain database.
         """
         self._where = "memory" if directory is None else str(directory)
+        # The upper nodes of the state trie are read for every block.
+        self._nodes: OrderedDict[bytes, bytes] = OrderedDict()
         try:
             if directory is not None:
                 directory.mkdir(parents=True, exist_ok=True)
@@ -155,8 +159,21 @@ class ChainStore:
 
     def get(self, key: bytes) -> bytes | None:
         """The trie node or code with hash `key` (`NodeSource`)."""
+        value = self._nodes.get(key)
+        if value is not None:
+            self._nodes.move_to_end(key)
+            return value
         row = self._sql.execute("SELECT value FROM node WHERE hash = ?", (key,)).fetchone()
-        return None if row is None else row[0]
+        if row is None:
+            return None
+        self._remember(((key, row[0]),))
+        found: bytes = row[0]
+        return found
+
+    def _remember(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
+        self._nodes.update(nodes)
+        while len(self._nodes) > NODES_REMEMBERED:
+            self._nodes.popitem(last=False)
 
     # Blocks
 
@@ -189,6 +206,7 @@ class ChainStore:
                 self._sql.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _log_rows(block))
             self._write_meta(meta)
             self._write_waiting(waiting)
+        self._remember(nodes.items())
 
     def truncate(
         self,
@@ -214,6 +232,7 @@ class ChainStore:
             self._write_meta(meta)
             self._sql.execute("DELETE FROM waiting")
             self._write_waiting(PoolDelta(tuple(waiting), ()))
+        self._nodes.clear()
 
     def write_waiting(self, delta: PoolDelta) -> None:
         """Keep what waits for a block, all or none."""

@@ -7,7 +7,7 @@ blob pool here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import rlp
@@ -111,7 +111,7 @@ def _legacy(raw: bytes, fields: list[object], sender: bytes | None) -> Transacti
     price = _integer(fields[1], "gasPrice")
     return _assemble(
         raw, LEGACY, chain_id, fields[0], price, price, fields[2:6], (), (), v, y_parity, fields[7:9],
-        keccak(rlp.encode(signed)), sender,
+        lambda: rlp.encode(signed), sender,
     )  # fmt: skip
 
 
@@ -125,10 +125,9 @@ def _typed(raw: bytes, kind: int, fields: list[object], sender: bytes | None) ->
     if kind == SET_CODE and (body[1] == b"" or not authorizations):
         raise InvalidValueError("a type 4 transaction needs a recipient and at least one authorization")
     y_parity = _integer(fields[-3], "yParity")
-    digest = keccak(raw[:1] + rlp.encode(fields[:-3]))
     return _assemble(
         raw, kind, chain_id, fields[1], tip, cap, body, access_list, authorizations, y_parity, y_parity,
-        fields[-2:], digest, sender,
+        fields[-2:], lambda: raw[:1] + rlp.encode(fields[:-3]), sender,
     )  # fmt: skip
 
 
@@ -145,7 +144,7 @@ def _assemble(
     v: int,
     y_parity: int,
     signature: Sequence[object],
-    digest: bytes,
+    signed: Callable[[], bytes],
     sender: bytes | None,
 ) -> Transaction:
     gas, to, value, data = body
@@ -168,7 +167,7 @@ def _assemble(
         y_parity=y_parity,
         r=r,
         s=s,
-        sender=sender if sender is not None else recover_sender(digest, y_parity, r, s),
+        sender=sender if sender is not None else recover_sender(keccak(signed()), y_parity, r, s),
     )
 
 

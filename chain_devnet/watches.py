@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -23,6 +23,14 @@ MAX_BLOCKS_TOLD = 1_000
 MAX_LOGS_TOLD = 10_000
 MAX_REMOVED = 10_000
 MAX_ACCEPTED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedLog:
+    """A log that a watch tells, or takes back if it was `removed` with its block."""
+
+    stored: StoredLog
+    removed: bool
 
 
 class BlockWatch:
@@ -56,15 +64,15 @@ class LogWatch:
         self._removed: list[StoredLog] = []
         self.lost = False
 
-    def take(self) -> list[tuple[StoredLog, bool]]:
-        """Removed logs (True) newest first, then new ones (False) in order.
+    def take(self) -> list[WatchedLog]:
+        """Removed logs, newest first, then new ones in order.
 
         At most `MAX_LOGS_TOLD` new ones unless a single block has more; the rest comes with the next call.
         """
         removed, self._removed = self._removed, []
         newest = self._store.newest_number()
         if newest < self._next:
-            return [(log, True) for log in removed]
+            return [WatchedLog(log, removed=True) for log in removed]
         found = self._logs(self._next, newest, MAX_LOGS_TOLD + 1)
         last = newest
         if len(found) > MAX_LOGS_TOLD:
@@ -72,7 +80,8 @@ class LogWatch:
             last = max(found[-1].block_number - 1, found[0].block_number)
             found = self._logs(self._next, last, None)
         self._next = last + 1
-        return [(log, True) for log in removed] + [(log, False) for log in found]
+        told = [WatchedLog(log, removed=True) for log in removed]
+        return told + [WatchedLog(log, removed=False) for log in found]
 
     def reverting(self, number: int) -> None:
         """The chain is about to forget every block after `number`."""
@@ -143,6 +152,11 @@ class Watches:
         self._journal = AcceptedJournal()
         self._watches: WeakSet[Watch] = WeakSet()
         self._wakers: set[Callable[[], None]] = set()
+
+    @property
+    def count(self) -> int:
+        """How many watches somebody still holds."""
+        return len(self._watches)
 
     def blocks(self) -> BlockWatch:
         """A watch for blocks from now on."""

@@ -1,4 +1,4 @@
-"""JSON-RPC over HTTP POST, with CORS so that a wallet in a browser may talk to it."""
+"""JSON-RPC over HTTP POST and over websockets, with CORS so that a wallet in a browser may talk to it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from chain_devnet.chain import Chain
 from chain_devnet.rpc.dispatch import INVALID_REQUEST, answer, error_json
+from chain_devnet.websocket import SEND_SECONDS, Conversations
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
 
-def build_app(chain: Chain) -> Starlette:
-    """The ASGI application that answers for `chain`."""
+def build_app(chain: Chain, send_seconds: float = SEND_SECONDS) -> Starlette:
+    """The ASGI application that answers for `chain`; `send_seconds` bound how slowly a client may read."""
 
     async def post(request: Request) -> Response:
         body = await _read_body(request)
@@ -31,7 +32,11 @@ def build_app(chain: Chain) -> Starlette:
         return Response(reply, media_type="application/json")
 
     cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"])
-    return Starlette(routes=[Route("/", post, methods=["POST"])], middleware=[cors])
+    routes = [
+        Route("/", post, methods=["POST"]),
+        WebSocketRoute("/", Conversations(chain, send_seconds).serve),
+    ]
+    return Starlette(routes=routes, middleware=[cors])
 
 
 async def _read_body(request: Request) -> bytes | None:

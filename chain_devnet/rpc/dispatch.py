@@ -1,6 +1,6 @@
 """From the bytes of a request to the bytes of its answer (JSON-RPC 2.0; error codes of EIP-1474).
 
-Pure but for the chain: HTTP, and later websockets or an in-process provider, only carry the bytes.
+Pure but for the chain: HTTP, websockets or an in-process caller only carry the bytes.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 
 from chain_devnet.chain import Chain
-from chain_devnet.errors import ExecutionFailedError
-from chain_devnet.rpc import control, ledger, sending, states
+from chain_devnet.errors import ExecutionFailedError, LimitExceededError
+from chain_devnet.rpc import control, filters, ledger, sending, states, tracing, views
+from chain_devnet.rpc.reading import parse
 from ledgerfed.errors import InvalidValueError, LedgerFedError
 
 PARSE_ERROR = -32700
@@ -22,78 +23,156 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 SERVER_ERROR = -32000
+LIMIT_EXCEEDED = -32005
 REVERTED = 3
 MAX_BATCH = 1_000
-MAX_NESTING = 64
+MAX_REPLY_BYTES = 64 * 1024 * 1024
 
-METHODS: dict[str, Callable[[Chain, Sequence[object]], object]] = (
-    ledger.METHODS | states.METHODS | sending.METHODS | control.METHODS
+Method = Callable[[Chain, Sequence[object]], object]
+SessionMethod = Callable[[Sequence[object]], object]
+Response = dict[str, object]
+
+METHODS: dict[str, Method] = (
+    ledger.METHODS | states.METHODS | sending.METHODS | filters.METHODS | tracing.METHODS | control.METHODS
 )
+SESSION_METHODS = ("eth_subscribe", "eth_unsubscribe")
+RAW_SEND = "eth_sendRawTransaction"
+NO_SESSION: Mapping[str, SessionMethod] = {}
 
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _log = logging.getLogger(__name__)
 
 
-def answer(chain: Chain, body: bytes) -> bytes | None:
-    """The answer to one request or batch; None when there is nothing to say (notifications only)."""
+class _UnknownMethodError(LedgerFedError):
+    """No such method here."""
+
+
+def answer(chain: Chain, body: bytes, session: Mapping[str, SessionMethod] = NO_SESSION) -> bytes | None:
+    """The answer to one request or batch; None when there is nothing to say (notifications only).
+
+    `session` holds, by name, the methods of a connection that lasts (`SESSION_METHODS`).
+    """
     try:
-        _refuse_deep_nesting(body)
-        request = json.loads(body, parse_constant=_refuse_constant)
+        request = parse(body)
     except ValueError:
         return _encode(error_json(None, PARSE_ERROR, "parse error: the body is not JSON"))
     if not isinstance(request, list):
-        response = answer_one(chain, request)
+        response = _answer_one(chain, request, session)
         return None if response is None else _encode(response)
     if not 0 < len(request) <= MAX_BATCH:
         return _encode(error_json(None, INVALID_REQUEST, f"a batch has 1 to {MAX_BATCH} requests"))
-    responses = [response for entry in request if (response := answer_one(chain, entry)) is not None]
-    return _encode(responses) if responses else None
+    encoded = _bounded(_answer_batch(chain, request, session))
+    return b"[%b]" % b",".join(encoded) if encoded else None
 
 
-def answer_one(chain: Chain, request: object) -> dict[str, object] | None:
-    """The response object to one request object; None to a notification."""
-    if not isinstance(request, dict) or request.get("jsonrpc") != "2.0":
-        return error_json(None, INVALID_REQUEST, 'invalid request: expected an object with "jsonrpc": "2.0"')
-    request_id = request.get("id")
-    if not _valid_id(request_id):
-        return error_json(None, INVALID_REQUEST, "invalid request: id must be a string, a number or null")
-    response = _respond(chain, request_id, request.get("method"), request.get("params", []))
-    return response if "id" in request else None
-
-
-def error_json(request_id: object, code: int, message: str, data: object = None) -> dict[str, object]:
+def error_json(request_id: object, code: int, message: str, data: object = None) -> Response:
     """An error response."""
-    error: dict[str, object] = {"code": code, "message": message}
+    error: Response = {"code": code, "message": message}
     if data is not None:
         error["data"] = data
     return {"jsonrpc": "2.0", "id": request_id, "error": error}
 
 
-def _respond(chain: Chain, request_id: object, name: object, params: object) -> dict[str, object]:
-    if not isinstance(name, str):
-        return error_json(request_id, INVALID_REQUEST, "invalid request: method must be a string")
-    method = METHODS.get(name)
-    if method is None:
-        return error_json(request_id, METHOD_NOT_FOUND, f"method {name[:80]} does not exist on this chain")
-    if params is None:
-        params = []
-    if not isinstance(params, list):
-        return error_json(request_id, INVALID_PARAMS, f"{name} takes its parameters as a list")
+def _answer_batch(
+    chain: Chain, requests: Sequence[object], session: Mapping[str, SessionMethod]
+) -> Iterable[Response | None]:
+    for together, run in groupby(requests, lambda request: _method_of(request) == RAW_SEND):
+        if together:
+            yield from _send_together(chain, list(run))
+        else:
+            yield from (_answer_one(chain, request, session) for request in run)
+
+
+def _answer_one(chain: Chain, request: object, session: Mapping[str, SessionMethod]) -> Response | None:
+    refusal = _refusal(request)
+    if refusal is not None:
+        return refusal
+    return _response(request, _attempt(lambda: _call(chain, request, session)))
+
+
+def _send_together(chain: Chain, requests: Sequence[object]) -> Iterable[Response | None]:
+    """Raw transactions that follow each other in a batch share blocks; each has its own answer."""
+    refusals = [_refusal(request) for request in requests]
+    raws = [
+        refusal or _attempt(lambda: sending.raw_transaction(_parameters(request)))  # noqa: B023
+        for request, refusal in zip(requests, refusals, strict=True)
+    ]
+    sound = [raw for raw in raws if isinstance(raw, bytes)]
+    outcomes = _attempt(lambda: chain.submit_each(sound))
+    accepted = iter(outcomes if isinstance(outcomes, list) else [outcomes] * len(sound))
+    for request, refusal, raw in zip(requests, refusals, raws, strict=True):
+        outcome = next(accepted) if isinstance(raw, bytes) else raw
+        result = views.hex_data(outcome) if isinstance(outcome, bytes) else outcome
+        yield refusal or _response(request, result)
+
+
+def _call(chain: Chain, request: object, session: Mapping[str, SessionMethod]) -> object:
+    name, params = str(_method_of(request)), _parameters(request)
+    if name in session:
+        return session[name](params)
+    if name in SESSION_METHODS:
+        raise _UnknownMethodError(f"{name} needs a connection that lasts; use ws:// on the same port")
+    if name not in METHODS:
+        raise _UnknownMethodError(f"method {name[:80]} does not exist on this chain")
+    with chain.lock:
+        return METHODS[name](chain, params)
+
+
+def _attempt(work: Callable[[], object]) -> object:
+    """What `work` returns, or the error that it raised: a client must get an answer to everything."""
     try:
-        with chain.lock:
-            result = method(chain, params)
-    except ExecutionFailedError as error:
-        if error.reverted:
-            return error_json(request_id, REVERTED, str(error), f"0x{error.output.hex()}")
-        return error_json(request_id, SERVER_ERROR, str(error))
-    except InvalidValueError as error:
-        return error_json(request_id, INVALID_PARAMS, str(error))
-    except LedgerFedError as error:
-        return error_json(request_id, SERVER_ERROR, str(error))
-    except Exception:  # noqa: BLE001  # a client must get an answer, never a traceback; it is logged here
-        _log.exception("%s failed", name)
-        return error_json(request_id, INTERNAL_ERROR, f"internal error in {name}; see the server's log")
-    return {"jsonrpc": "2.0", "id": request_id, "result": result}
+        return work()
+    except Exception as error:  # noqa: BLE001  # `_failure` logs what nobody foresaw
+        return error
+
+
+def _response(request: object, result: object) -> Response | None:
+    if not isinstance(request, dict) or "id" not in request:
+        return None
+    if isinstance(result, Exception):
+        return _failure(request["id"], str(request["method"]), result)
+    return {"jsonrpc": "2.0", "id": request["id"], "result": result}
+
+
+def _failure(request_id: object, name: str, error: Exception) -> Response:
+    if isinstance(error, ExecutionFailedError) and error.reverted:
+        return error_json(request_id, REVERTED, str(error), views.hex_data(error.output))
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return error_json(request_id, code, str(error))
+    _log.error("%s failed", name, exc_info=error)
+    return error_json(request_id, INTERNAL_ERROR, f"internal error in {name[:80]}; see the server's log")
+
+
+_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (_UnknownMethodError, METHOD_NOT_FOUND),
+    (LimitExceededError, LIMIT_EXCEEDED),
+    (InvalidValueError, INVALID_PARAMS),
+    (LedgerFedError, SERVER_ERROR),
+)
+
+
+def _refusal(request: object) -> Response | None:
+    """The error response to what is no request; None if it is one."""
+    if not isinstance(request, dict) or request.get("jsonrpc") != "2.0":
+        return error_json(None, INVALID_REQUEST, 'invalid request: expected an object with "jsonrpc": "2.0"')
+    if not _valid_id(request.get("id")):
+        return error_json(None, INVALID_REQUEST, "invalid request: id must be a string, a number or null")
+    if not isinstance(request.get("method"), str):
+        return error_json(request.get("id"), INVALID_REQUEST, "invalid request: method must be a string")
+    return None
+
+
+def _method_of(request: object) -> object:
+    return request.get("method") if isinstance(request, dict) else None
+
+
+def _parameters(request: object) -> list[object]:
+    params = request.get("params") if isinstance(request, dict) else None
+    if params is None:
+        return []
+    if not isinstance(params, list):
+        raise InvalidValueError(f"{str(_method_of(request))[:80]} takes its parameters as a list")
+    return params
 
 
 def _valid_id(value: object) -> bool:
@@ -104,19 +183,17 @@ def _valid_id(value: object) -> bool:
     )
 
 
-def _refuse_deep_nesting(body: bytes) -> None:
-    # py-evm raises the interpreter's recursion limit so far that deep JSON would overflow the C stack.
-    if body.count(b"[") + body.count(b"{") <= MAX_NESTING:
-        return
-    depth = 0
-    for token in _BRACKETS.finditer(body):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
-        if depth > MAX_NESTING:
-            raise ValueError("too deep")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _bounded(responses: Iterable[Response | None]) -> list[bytes]:
+    encoded: list[bytes] = []
+    size = 0
+    for response in responses:
+        if response is None:
+            continue
+        too_long = f"the batch's answer is longer than {MAX_REPLY_BYTES} bytes; send fewer requests at once"
+        fits = size <= MAX_REPLY_BYTES
+        encoded.append(_encode(response if fits else error_json(response["id"], LIMIT_EXCEEDED, too_long)))
+        size += len(encoded[-1])
+    return encoded
 
 
 def _encode(response: object) -> bytes:

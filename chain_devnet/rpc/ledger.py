@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from chain_devnet.block import Block, block_size
 from chain_devnet.chain import Chain
+from chain_devnet.errors import LimitExceededError
 from chain_devnet.fees import SUGGESTED_TIP, next_base_fee
 from chain_devnet.rpc import params as read
 from chain_devnet.rpc import views
@@ -13,6 +14,7 @@ from chain_devnet.store import StoredTransaction
 from ledgerfed.errors import InvalidValueError
 
 MAX_FEE_HISTORY = 1024
+MAX_LOGS = 10_000
 
 
 def eth_block_number(chain: Chain, params: Sequence[object]) -> str:
@@ -27,7 +29,7 @@ def eth_get_block_by_number(chain: Chain, params: Sequence[object]) -> views.Jso
     number = read.block_number(chain, wanted)
     if number is None:
         return _pending_block(chain, read.flag(full, "full transactions"))
-    return _block(chain, _block_at(chain, number), read.flag(full, "full transactions"))
+    return _block(chain, block_at(chain, number), read.flag(full, "full transactions"))
 
 
 def eth_get_block_by_hash(chain: Chain, params: Sequence[object]) -> views.Json | None:
@@ -52,11 +54,16 @@ def eth_get_block_receipts(chain: Chain, params: Sequence[object]) -> list[views
 def eth_get_transaction_by_hash(chain: Chain, params: Sequence[object]) -> views.Json | None:
     """A transaction, mined or waiting; null when unknown."""
     (wanted,) = read.arguments(params, 1, 1)
-    tx_hash = read.block_hash(wanted, "transaction hash")
+    return transaction_by_hash(chain, read.block_hash(wanted, "transaction hash"))
+
+
+def transaction_by_hash(chain: Chain, tx_hash: bytes) -> views.Json | None:
+    """A transaction, mined or waiting, as JSON; None when unknown."""
     stored = chain.store.transaction(tx_hash)
     if stored is not None:
         return views.mined_transaction_json(stored)
-    return next((views.transaction_json(tx) for tx in chain.waiting if tx.hash == tx_hash), None)
+    waiting = chain.waiting_transaction(tx_hash)
+    return None if waiting is None else views.transaction_json(waiting)
 
 
 def eth_get_raw_transaction_by_hash(chain: Chain, params: Sequence[object]) -> str | None:
@@ -70,7 +77,7 @@ def eth_get_transaction_by_number_and_index(chain: Chain, params: Sequence[objec
     """A transaction by its place; null when there is none."""
     wanted, index = read.arguments(params, 2, 2)
     number = read.block_number(chain, wanted)
-    return None if number is None else _transaction_at(chain, _block_at(chain, number), index)
+    return None if number is None else _transaction_at(chain, block_at(chain, number), index)
 
 
 def eth_get_transaction_by_hash_and_index(chain: Chain, params: Sequence[object]) -> views.Json | None:
@@ -84,8 +91,8 @@ def eth_get_block_transaction_count_by_number(chain: Chain, params: Sequence[obj
     (wanted,) = read.arguments(params, 1, 1)
     number = read.block_number(chain, wanted)
     if number is None:
-        return hex(len(chain.waiting))
-    return _count(chain, _block_at(chain, number))
+        return hex(len(chain.pending_block().transactions))
+    return _count(chain, block_at(chain, number))
 
 
 def eth_get_block_transaction_count_by_hash(chain: Chain, params: Sequence[object]) -> str | None:
@@ -104,7 +111,13 @@ def eth_get_transaction_receipt(chain: Chain, params: Sequence[object]) -> views
 def eth_get_logs(chain: Chain, params: Sequence[object]) -> list[views.Json]:
     """The logs that a filter describes, in chain order."""
     (wanted,) = read.arguments(params, 1, 1)
-    return [views.log_json(log) for log in chain.store.logs(read.log_filter(chain, wanted))]
+    found = chain.store.logs(read.log_filter(chain, wanted), MAX_LOGS + 1)
+    if len(found) > MAX_LOGS:
+        last = found[-1].block_number
+        raise LimitExceededError(
+            f"the filter describes more than {MAX_LOGS} logs; ask for blocks up to {last - 1} first"
+        )
+    return [views.log_json(log) for log in found]
 
 
 def eth_get_uncle_count(_chain: Chain, params: Sequence[object]) -> str:
@@ -142,7 +155,7 @@ def eth_fee_history(chain: Chain, params: Sequence[object]) -> views.Json:
     wanted = _percentiles(percentiles)
     blocks = min(max(read.quantity(count, "block count"), 1), MAX_FEE_HISTORY)
     last = read.state_header(chain, newest) or chain.head.header
-    found = [_block_at(chain, number) for number in range(max(0, last.number - blocks + 1), last.number + 1)]
+    found = [block_at(chain, number) for number in range(max(0, last.number - blocks + 1), last.number + 1)]
     headers = [block.header for block in found if block is not None]
     history: views.Json = {
         "oldestBlock": hex(headers[0].number),
@@ -190,8 +203,9 @@ def _hash_as_parameter(value: object) -> object:
     return {"blockHash": value} if isinstance(value, str) and len(value) == 66 else value
 
 
-def _block_at(chain: Chain, number: int) -> Block | None:
-    return chain.store.block(number) if number <= chain.head.header.number else None
+def block_at(chain: Chain, number: int) -> Block | None:
+    """The block `number`, or None when the chain has not come that far."""
+    return chain.store.block(number) if 0 <= number <= chain.head.header.number else None
 
 
 def _block(chain: Chain, block: Block | None, full: bool) -> views.Json | None:

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from chain_devnet.backend import Environment
 from chain_devnet.block import Header
 from chain_devnet.chain import Chain
+from chain_devnet.config import MAX_UINT64
+from chain_devnet.errors import LimitExceededError
+from chain_devnet.state import StateEdit
 from chain_devnet.store import LogFilter
 from chain_devnet.transaction import AccessList
 from ledgerfed.errors import InvalidValueError, NotFoundError
@@ -17,8 +22,23 @@ from ledgerfed.errors import InvalidValueError, NotFoundError
 ADDRESS_BYTES = 20
 HASH_BYTES = 32
 MAX_QUANTITY = 2**256
+MAX_LOG_RANGE = 100_000
+MAX_ALTERNATIVES = 1_000
+NO_BLOCK = 2**63 - 1  # the largest number that the store can compare with
+MAX_OVERRIDDEN_SLOTS = 10_000
 TAGS = ("latest", "safe", "finalized", "pending", "earliest")
 
+_BLOCK_FIELDS = {
+    "number": "number",
+    "time": "timestamp",
+    "gasLimit": "gas_limit",
+    "coinbase": "coinbase",
+    "feeRecipient": "coinbase",
+    "random": "mix_hash",
+    "prevRandao": "mix_hash",
+    "baseFee": "base_fee",
+    "baseFeePerGas": "base_fee",
+}
 _HEX_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,66}")
 _HEX_DATA = re.compile(r"0x([0-9a-fA-F]{2})*")
 
@@ -131,15 +151,100 @@ def access_list(value: object) -> AccessList:
     return tuple((address(entry.get("address")), _storage_keys(entry)) for entry in entries)
 
 
+def state_overrides(value: object) -> dict[bytes, StateEdit]:
+    """The accounts that a call is to see changed (geth's state overrides); absent means none."""
+    if value is None:
+        return {}
+    return {
+        address(name, "overridden address"): _account_override(mapping(entry, "account override"))
+        for name, entry in mapping(value, "state overrides").items()
+    }
+
+
+def block_overrides(environment: Environment, value: object) -> Environment:
+    """`environment` with the fields that a call is to see changed (geth's block overrides)."""
+    if value is None:
+        return environment
+    changes: dict[str, object] = {}
+    for name, given in mapping(value, "block overrides").items():
+        if name not in _BLOCK_FIELDS:
+            raise InvalidValueError(f"unknown block override {_shown(name)}; use {', '.join(_BLOCK_FIELDS)}")
+        field = _BLOCK_FIELDS[name]
+        if field == "coinbase":
+            changes[field] = address(given, name)
+        elif field == "mix_hash":
+            changes[field] = quantity(given, name).to_bytes(32, "big")
+        else:
+            changes[field] = bounded(given, name, MAX_UINT64)
+    return replace(environment, **changes)  # type: ignore[arg-type]  # each field has the type of its kind
+
+
+def bounded(value: object, name: str, most: int) -> int:
+    """A quantity of at most `most`."""
+    number = quantity(value, name)
+    if number > most:
+        raise InvalidValueError(f"{name} must be at most {most}, got {number}")
+    return number
+
+
+def _account_override(entry: dict[str, object]) -> StateEdit:
+    unknown = entry.keys() - {"balance", "nonce", "code", "state", "stateDiff"}
+    if unknown:
+        raise InvalidValueError(f"unknown account override {_shown(min(unknown))}")
+    balance, nonce, code, state, diff = (
+        entry.get(name) for name in ("balance", "nonce", "code", "state", "stateDiff")
+    )
+    if state is not None and diff is not None:
+        raise InvalidValueError("an account override has either state or stateDiff, not both")
+    words = mapping(diff if state is None else state, "storage") if state or diff else {}
+    if len(words) > MAX_OVERRIDDEN_SLOTS:
+        raise LimitExceededError(f"an account override has at most {MAX_OVERRIDDEN_SLOTS} slots")
+    return StateEdit(
+        balance=None if balance is None else quantity(balance, "balance"),
+        nonce=None if nonce is None else bounded(nonce, "nonce", MAX_UINT64),
+        code=None if code is None else data(code, "code"),
+        slots={slot(key): quantity(word, "storage word") for key, word in words.items()},
+        wipe=state is not None,
+    )
+
+
 def log_filter(chain: Chain, value: object) -> LogFilter:
-    """The filter of eth_getLogs: a block range or a block hash, addresses, and topics with alternatives."""
+    """The filter of eth_getLogs: a block range or a block hash, addresses, and topics with alternatives.
+
+    Raises:
+        LimitExceededError: the range or a list of alternatives is too long.
+    """
     wanted = mapping(value, "filter")
+    first, last = _block_range(chain, wanted)
+    if last - first >= MAX_LOG_RANGE:
+        raise LimitExceededError(
+            f"blocks {first} to {last} are more than {MAX_LOG_RANGE}; ask for smaller ranges"
+        )
+    return _criteria(wanted, first, last)
+
+
+def watched_logs(chain: Chain, value: object) -> LogFilter:
+    """The same filter for logs of blocks to come: tags in its range mean no bound."""
+    wanted = mapping(value, "filter")
+    if wanted.get("blockHash") is not None:
+        first, last = _block_range(chain, wanted)
+        return _criteria(wanted, first, last)
+    bounds = (wanted.get("fromBlock"), wanted.get("toBlock"))
+    numbers = [None if bound is None or bound in TAGS else block_number(chain, bound) for bound in bounds]
+    first, last = numbers[0] or 0, NO_BLOCK if numbers[1] is None else numbers[1]
+    if first > last:
+        raise InvalidValueError(f"fromBlock {first} is after toBlock {last}")
+    return _criteria(wanted, min(first, NO_BLOCK), min(last, NO_BLOCK))
+
+
+def _criteria(wanted: dict[str, object], first: int, last: int) -> LogFilter:
     addresses = wanted.get("address")
     listed = addresses if isinstance(addresses, list) else [] if addresses is None else [addresses]
-    first, last = _block_range(chain, wanted)
     topics = _sequence(wanted.get("topics"), "topics")
     if len(topics) > 4:
         raise InvalidValueError(f"a log has at most 4 topics, the filter has {len(topics)}")
+    if max(map(len, [listed, *(topic for topic in topics if isinstance(topic, list))])) > MAX_ALTERNATIVES:
+        raise LimitExceededError(f"a filter has at most {MAX_ALTERNATIVES} alternatives in a place")
     return LogFilter(
         first,
         last,

@@ -23,8 +23,13 @@ def eth_accounts(chain: Chain, params: Sequence[object]) -> list[str]:
 
 def eth_send_raw_transaction(chain: Chain, params: Sequence[object]) -> str:
     """Accept a signed transaction; returns its hash."""
+    return views.hex_data(chain.submit(raw_transaction(params)))
+
+
+def raw_transaction(params: Sequence[object]) -> bytes:
+    """The signed bytes that eth_sendRawTransaction was given."""
     (raw,) = read.arguments(params, 1, 1)
-    return views.hex_data(chain.submit(read.data(raw, "signed transaction")))
+    return read.data(raw, "signed transaction")
 
 
 def eth_send_transaction(chain: Chain, params: Sequence[object]) -> str:

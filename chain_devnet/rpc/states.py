@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from chain_devnet.backend import Call
-from chain_devnet.calls import StateView, estimate_gas, run_call
+from chain_devnet.calls import StateView, estimate_gas, overridden, run_call
 from chain_devnet.chain import Chain
 from chain_devnet.rpc import params as read
 from chain_devnet.rpc import views
@@ -60,18 +60,20 @@ def eth_get_proof(chain: Chain, params: Sequence[object]) -> views.Json:
 
 def eth_call(chain: Chain, params: Sequence[object]) -> str:
     """Run a call on the state after a block, as if it were the last one in it."""
-    fields, block = _call_arguments(params)
-    call = call_of(fields, chain.config.gas_limit)
-    return views.hex_data(run_call(chain.backend, state_view(chain, block), call).output)
+    fields, block, accounts, changes = read.arguments(params, 1, 4)
+    view = override(state_view(chain, block), accounts, changes)
+    call = call_of(read.mapping(fields, "transaction"), chain.config.gas_limit)
+    return views.hex_data(run_call(chain.backend, view, call).output)
 
 
 def eth_estimate_gas(chain: Chain, params: Sequence[object]) -> str:
     """The gas limit that a transaction needs. On the newest state it runs in the next block, as it would."""
-    fields, block = _call_arguments(params)
+    fields, block, accounts, changes = read.arguments(params, 1, 4)
     header = read.state_header(chain, block)
     newest = header is None or header.number == chain.head.header.number
     view = chain.pending_view() if newest else state_view(chain, block)
-    call = call_of(fields, chain.config.gas_limit)
+    view = override(view, accounts, changes)
+    call = call_of(read.mapping(fields, "transaction"), chain.config.gas_limit)
     return hex(estimate_gas(chain.backend, view, affordable(view, call)))
 
 
@@ -79,6 +81,12 @@ def state_view(chain: Chain, block: object) -> StateView:
     """The state that a block parameter means."""
     header = read.state_header(chain, block)
     return chain.pending_view() if header is None else chain.view(header)
+
+
+def override(view: StateView, accounts: object, changes: object) -> StateView:
+    """`view` with the state overrides and block overrides that a client gave; None leaves it."""
+    edited = overridden(view, read.state_overrides(accounts))
+    return replace(edited, environment=read.block_overrides(edited.environment, changes))
 
 
 def call_of(fields: dict[str, object], gas_limit: int) -> Call:
@@ -114,13 +122,6 @@ def affordable(view: StateView, call: Call) -> Call:
         return call
     balance = read_account(view.nodes, view.state_root, call.sender).balance
     return replace(call, gas=min(call.gas, max(balance - call.value, 0) // call.max_fee))
-
-
-def _call_arguments(params: Sequence[object]) -> tuple[dict[str, object], object]:
-    fields, block, overrides = read.arguments(params, 1, 3)
-    if overrides:
-        raise InvalidValueError("state overrides are not supported by this chain")
-    return read.mapping(fields, "transaction"), block
 
 
 METHODS: dict[str, Callable[[Chain, Sequence[object]], object]] = {

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chain_devnet.block import EMPTY_OMMERS_HASH, EMPTY_REQUESTS_HASH, EMPTY_TRIE_ROOT, ZERO_HASH, Header
+from chain_devnet.block import (
+    EMPTY_OMMERS_HASH,
+    EMPTY_REQUESTS_HASH,
+    EMPTY_TRIE_ROOT,
+    ZERO_HASH,
+    Block,
+    Header,
+    Log,
+)
 from chain_devnet.state import AccountProof
 from chain_devnet.store import StoredLog, StoredTransaction
 from chain_devnet.transaction import ACCESS_LIST, LEGACY, SET_CODE, AccessList, Transaction
+from chain_devnet.watches import WatchedLog
 
 Json = dict[str, object]
+
+_BODY = frozenset({"size", "transactions", "uncles", "withdrawals", "totalDifficulty"})
 
 
 def hex_data(value: bytes) -> str:
@@ -53,6 +64,12 @@ def block_json(header: Header, block_hash: bytes | None, size: int, transactions
         "parentBeaconBlockRoot": hex_data(ZERO_HASH),
         "requestsHash": hex_data(EMPTY_REQUESTS_HASH),
     }
+
+
+def header_json(block: Block) -> Json:
+    """What subscribers of new heads get: the header alone."""
+    whole = block_json(block.header, block.hash, 0, ())
+    return {name: value for name, value in whole.items() if name not in _BODY}
 
 
 def mined_transaction_json(stored: StoredTransaction) -> Json:
@@ -139,19 +156,31 @@ def receipt_json(stored: StoredTransaction) -> Json:
     }
 
 
-def log_json(stored: StoredLog, *, removed: bool = False) -> Json:
-    """A log with its place, which it has lost if it is `removed`."""
+def watched_log_json(watched: WatchedLog) -> Json:
+    """A log as a filter or subscription tells it: with `removed` once its block has left the chain."""
+    return {**log_json(watched.stored), "removed": watched.removed}
+
+
+def bare_log_json(log: Log) -> Json:
+    """A log without a place in the chain."""
     return {
-        "address": hex_data(stored.log.address),
-        "topics": [hex_data(topic) for topic in stored.log.topics],
-        "data": hex_data(stored.log.data),
+        "address": hex_data(log.address),
+        "topics": [hex_data(topic) for topic in log.topics],
+        "data": hex_data(log.data),
+    }
+
+
+def log_json(stored: StoredLog) -> Json:
+    """A log with its place."""
+    return {
+        **bare_log_json(stored.log),
         "blockNumber": hex(stored.block_number),
         "blockHash": hex_data(stored.block_hash),
         "blockTimestamp": hex(stored.timestamp),
         "transactionHash": hex_data(stored.tx_hash),
         "transactionIndex": hex(stored.tx_position),
         "logIndex": hex(stored.position),
-        "removed": removed,
+        "removed": False,
     }
 
 

@@ -17,6 +17,7 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
+from ledgerfed.cli import federation
 from ledgerfed.errors import ConfigurationError, LedgerFedError
 
 EPILOG = (
@@ -33,6 +34,9 @@ app = typer.Typer(
 )
 audit_app = typer.Typer(no_args_is_help=True, help="Export a federation's history, and verify one offline.")
 app.add_typer(audit_app, name="audit")
+app.add_typer(federation.key_app, name="key")
+app.command()(federation.deploy)
+app.command()(federation.node)
 
 Workspace = Annotated[Path, typer.Option("--dir", help="Workspace directory.", file_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]

@@ -21,6 +21,16 @@ class TransactionKind(StrEnum):
     SCORES = "scores"
     CERTIFY = "certify"
     ABORT = "abort"
+    SEAL_LEAVES = "seal_leaves"
+    CHALLENGE_STATEMENTS = "challenge_statements"
+    CHALLENGE_CERTIFICATES = "challenge_certificates"
+    CHALLENGE_RECEIPT = "challenge_receipt"
+    CHALLENGE_DOUBLED = "challenge_doubled"
+    CHALLENGE_MEDIAN = "challenge_median"
+    PROPOSE = "propose"
+    OPEN_EPOCH = "open_epoch"
+    PROPOSE_OWNER = "propose_owner"
+    ACCEPT_OWNERSHIP = "accept_ownership"
 
 
 @dataclass(frozen=True, slots=True)

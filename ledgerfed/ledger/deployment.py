@@ -22,6 +22,7 @@ from ledgerfed.ledger.transactions import (
     sign,
     transmit,
 )
+from ledgerfed.ledger.views import NOBODY
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.federation import Federation, require_address
 from ledgerfed.protocol.hashing import keccak, require_hash
@@ -45,6 +46,7 @@ def deploy(
     model: bytes,
     reputations: bytes,
     *,
+    owner: bytes | None = None,
     chain_id: int | None = None,
     receipt_timeout: float = RECEIPT_TIMEOUT,
     sleep: Callable[[float], None] = time.sleep,
@@ -58,10 +60,11 @@ def deploy(
     Args:
         url: JSON-RPC endpoint of the chain.
         signer: pays; it has no rights over the federation afterwards.
-        config: its hash, committee size, depth, windows and min_updates go on chain.
-        members: addresses by registry index; the first ones are the committee.
+        config: its hash, committee, depth, windows, min_updates and leaves_on_chain go on chain.
+        members: addresses by registry index.
         model: hash of the model that the first round starts from.
         reputations: root of the reputation tree at genesis.
+        owner: who may propose later epochs; None for a federation that never changes.
         chain_id: refuse any other chain.
         receipt_timeout: seconds that the transaction may take to be mined.
         sleep: waits so many seconds.
@@ -73,7 +76,7 @@ def deploy(
         TransactionRevertedError: the contract refuses the parameters, with its reason.
         WaitTimeoutError: it is not mined in time.
     """
-    payload = creation_payload(config, members, model, reputations)
+    payload = creation_payload(config, members, model, reputations, owner)
     rpc = JsonRpc(url)
     chain = connected_chain_id(rpc, chain_id)
     gas = estimate_gas(rpc, _WHAT, signer.address, None, payload)
@@ -91,7 +94,11 @@ def deploy(
 
 
 def creation_payload(
-    config: FederationConfig, members: tuple[bytes, ...], model: bytes, reputations: bytes
+    config: FederationConfig,
+    members: tuple[bytes, ...],
+    model: bytes,
+    reputations: bytes,
+    owner: bytes | None = None,
 ) -> bytes:
     """Return the data of the deploying transaction: creation code and constructor arguments."""
     for index, member in enumerate(members):
@@ -105,6 +112,8 @@ def creation_payload(
         config.depth,
         astuple(config.windows),
         config.min_updates,
+        config.leaves_on_chain,
+        NOBODY if owner is None else require_address("the owner", owner),
     )
     return round_ledger().creation_code + encode_arguments(_WHAT, constructor_types(), arguments)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias, get_args
 
 from ledgerfed.errors import ConfigurationError
 from ledgerfed.ledger.artifact import round_ledger
 from ledgerfed.ledger.calls import abi_type
 from ledgerfed.ledger.rpc import data, quantity
+from ledgerfed.protocol.change import Change
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.transcript import Phase
+from ledgerfed.protocol.transition import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """The federation was deployed; `windows` are commit, force, score, certify and challenge, in blocks."""
+    """The federation was deployed.
+
+    `windows` are commit, force, score, certify and challenge, in blocks; `committee` are registry indices.
+    """
 
     name: ClassVar[str] = "Genesis"
     at: Place
@@ -37,15 +42,16 @@ class Genesis:
     model: bytes
     reputations: bytes
     transcript: bytes
-    committee: int
+    committee: tuple[int, ...]
     depth: int
     windows: tuple[int, int, int, int, int]
     min_updates: int
+    leaves_on_chain: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRegistered:
-    """A node has this registry index from this epoch on."""
+    """A node has this registry index with this key from this epoch on."""
 
     name: ClassVar[str] = "MemberRegistered"
     at: Place
@@ -106,7 +112,7 @@ class Certified:
 
 @dataclass(frozen=True, slots=True)
 class Aborted:
-    """The round was given up in `phase`, after its deadline."""
+    """The round was given up in `phase`: after its deadline, or DISPUTED, when too few members were left."""
 
     name: ClassVar[str] = "Aborted"
     at: Place
@@ -115,16 +121,93 @@ class Aborted:
     transcript: bytes
 
 
-LedgerEvent = Genesis | MemberRegistered | Sealed | Forced | Scored | Certified | Aborted
-_TYPES: tuple[type[LedgerEvent], ...] = (
-    Genesis,
-    MemberRegistered,
-    Sealed,
-    Forced,
-    Scored,
-    Certified,
-    Aborted,
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """A fault that belongs to `round` was proven; `contested`: the certificate of that round fell with it.
+
+    `culprits` is a registry index, or the mask of seats that signed a wrong median.
+    """
+
+    name: ClassVar[str] = "Disputed"
+    at: Place
+    round: int
+    fault: Fault
+    culprits: int
+    proof: bytes
+    contested: bool
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EpochProposed:
+    """The owner announced what the next epoch changes, in place of an earlier announcement."""
+
+    name: ClassVar[str] = "EpochProposed"
+    at: Place
+    epoch: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class EpochOpened:
+    """What was announced is in force, from `round` on."""
+
+    name: ClassVar[str] = "EpochOpened"
+    at: Place
+    epoch: int
+    round: int
+    config_hash: bytes
+    change_hash: bytes
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft:
+    """A key has no part any more from this epoch on: its node left, or has another key now."""
+
+    name: ClassVar[str] = "MemberLeft"
+    at: Place
+    index: int
+    member: bytes
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipProposed:
+    """The owner named who may take over; the zero address takes it back."""
+
+    name: ClassVar[str] = "OwnershipProposed"
+    at: Place
+    owner: bytes
+    successor: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipTransferred:
+    """Who may propose epochs from now on; the zero address for nobody."""
+
+    name: ClassVar[str] = "OwnershipTransferred"
+    at: Place
+    previous: bytes
+    owner: bytes
+
+
+LedgerEvent: TypeAlias = (
+    Genesis
+    | MemberRegistered
+    | Sealed
+    | Forced
+    | Scored
+    | Certified
+    | Aborted
+    | Disputed
+    | EpochProposed
+    | EpochOpened
+    | MemberLeft
+    | OwnershipProposed
+    | OwnershipTransferred
 )
+_TYPES: tuple[type[LedgerEvent], ...] = get_args(LedgerEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +261,12 @@ def _decode(log: dict[str, Any], timestamp: int) -> LedgerEvent:
 
 
 def _value(name: str, kind: str, value: Any) -> Any:
-    if name == "phase":
-        return Phase(value)
+    if name in _READ:
+        return _READ[name](value)
     return data(value) if kind == "address" else value
+
+
+_READ: dict[str, Callable[[Any], Any]] = {"phase": Phase, "fault": Fault, "change": Change.from_bytes}
 
 
 def _place(log: dict[str, Any], timestamp: int) -> Place:

@@ -39,10 +39,12 @@ class OutboxRow(Protocol):
         """20-byte address of the federation."""
 
     @property
-    def round_number(self) -> int: ...
+    def round_number(self) -> int:
+        """The round; the epoch for propose and open_epoch, 0 for what concerns the owner."""
+
     @property
     def kind(self) -> str:
-        """seal, force, scores, certify or abort."""
+        """A `TransactionKind`; what a challenge is about follows behind a colon."""
 
     @property
     def sender(self) -> bytes:
@@ -54,7 +56,7 @@ class OutboxRow(Protocol):
 
     @property
     def data(self) -> bytes:
-        """Calldata, at most a few kB."""
+        """Calldata: a few kB, or 32 kB of leaves."""
 
     @property
     def state(self) -> str:

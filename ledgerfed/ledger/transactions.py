@@ -16,7 +16,10 @@ DEFAULT_TIP = 10**9
 
 @dataclass(frozen=True, slots=True)
 class MinedTransaction:
-    """A transaction that succeeded, in the block that it stands in now."""
+    """A transaction that succeeded, in the block that it stands in now.
+
+    `round` is the epoch for propose and open_epoch, 0 for a deployment and what concerns the owner.
+    """
 
     kind: TransactionKind
     round: int

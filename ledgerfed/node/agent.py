@@ -60,6 +60,11 @@ class NodeAgent:
         self._on_committee = index < config.committee
 
     @property
+    def index(self) -> int:
+        """The registry index of the node."""
+        return self._desk.index
+
+    @property
     def view(self) -> ChainView:
         """What the ledger says, as of the last step."""
         return self._desk.view

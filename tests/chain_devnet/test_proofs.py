@@ -10,7 +10,8 @@ from trie import HexaryTrie
 from web3 import Web3
 
 from chain_devnet import DevnetServer
-from chain_devnet.block import Header, ordered_root
+from chain_devnet.block import Header
+from chain_devnet.trie import ordered_root
 
 
 def verified(root: bytes, key: bytes, proof: list[Any]) -> bytes:

@@ -10,7 +10,18 @@ from command_line import ledgerfed
 
 HEAVY = ("web3", "eth", "statsmodels", "scipy", "sqlalchemy", "fastapi", "numpy", "pandas", "eth_account")
 NOT_FOR_AUDITORS = ("web3", "eth_account", "statsmodels", "scipy", "sqlalchemy", "fastapi")
-COMMANDS = (("demo",), ("devnet",), ("serve",), ("audit", "export"), ("audit", "verify"), ("version",))
+COMMANDS = (
+    ("demo",),
+    ("devnet",),
+    ("deploy",),
+    ("node",),
+    ("key", "new"),
+    ("key", "show"),
+    ("serve",),
+    ("audit", "export"),
+    ("audit", "verify"),
+    ("version",),
+)
 
 
 def test_help_imports_nothing_heavy() -> None:

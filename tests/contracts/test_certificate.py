@@ -1,17 +1,19 @@
 """Which signatures make a certificate (threats N9, V4; EIP-2 and EIP-712)."""
 
 import pytest
+from chains import stranger
+from deployed_ledger import deploy
 
 from ledgerfed.ledger.compile import SOURCE
 from ledgerfed.protocol import transcript as reference
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import keccak
-from ledgerfed.protocol.signature import sign_digest
+from ledgerfed.protocol.signature import address_of, sign_digest
 from ledgerfed.protocol.typed_data import certificate_digest
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 OUTCOME = (keccak(b"manifest"), keccak(b"new model"), keccak(b"new reputations"))
-SENDER = keccak(b"anybody")[-20:]
+SENDER = address_of(stranger(b"anybody"))
 
 
 @pytest.fixture
@@ -124,7 +126,8 @@ def test_signatures_of_another_round_contract_or_chain_are_refused(scored, rever
         certify(scored, signatures)
 
 
-def test_a_fork_with_another_chain_id_refuses_the_signatures_of_this_one(scored, reverts):
+def test_a_fork_with_another_chain_id_refuses_the_signatures_of_this_one(local_evm, reverts):
+    scored = bring(deploy(local_evm()))  # no chain changes its chain id for a test
     signatures = sign(scored, (0, 1, 2))
     scored.evm.chain_id = 10_001
     with reverts("not on the committee"):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from deployed_ledger import deploy
 
 from ledgerfed.protocol import transcript as reference
 from ledgerfed.protocol.hashing import keccak
@@ -34,10 +35,10 @@ def measure(ledger, n):
 
 
 @pytest.fixture
-def table(deploy_ledger):
+def table(local_evm):
     rows = {}
     for committee, n in ((4, 10), (4, 1000), (7, 10), (8, 10), (13, 10), (13, 1000)):
-        ledger = deploy_ledger(nodes=committee, committee=committee, depth=10, min_updates=1)
+        ledger = deploy(local_evm(), nodes=committee, committee=committee, depth=10, min_updates=1)
         row = {"deploy": ledger.genesis.gas_used} | measure(ledger, n)
         rows[f"q={ledger.view('quorum')} n={n}"] = row
     return rows

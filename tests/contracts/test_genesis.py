@@ -1,4 +1,5 @@
 import pytest
+from deployed_ledger import deploy
 from eth_utils import to_checksum_address
 
 from ledgerfed.protocol.federation import Federation
@@ -29,9 +30,17 @@ def test_genesis_logs_every_member_with_its_index(ledger):
     ]
 
 
-def test_the_first_round_is_open_from_the_block_of_deployment(deploy_ledger, new_evm):
-    state = deploy_ledger(evm=new_evm(block=77)).state()
-    assert state == {"round": 1, "phase": 0, "end": 77, "n": 0, "forced": 0, "epoch": 0, "attempt": 0}
+def test_the_first_round_is_open_from_the_block_of_deployment(ledger):
+    block = ledger.genesis.block
+    assert ledger.state() == {
+        "round": 1,
+        "phase": 0,
+        "end": block,
+        "n": 0,
+        "forced": 0,
+        "epoch": 0,
+        "attempt": 0,
+    }
 
 
 def test_views_say_what_the_constructor_was_given(deploy_ledger, reverts):
@@ -62,12 +71,12 @@ def test_the_quorum_is_two_thirds_and_one(deploy_ledger, committee, quorum):
     assert ledger.view("quorum") == quorum
 
 
-def test_the_typed_data_domain_binds_chain_and_contract(deploy_ledger, new_evm):
+def test_the_typed_data_domain_binds_chain_and_contract(evm, local_evm):
     digests = set()
-    for evm, times in ((new_evm(), 2), (new_evm(chain_id=1), 1)):
+    for where, times in ((evm, 2), (local_evm(chain_id=1), 1)):
         for _ in range(times):
-            ledger = deploy_ledger(evm=evm)
-            federation = Federation(evm.chain_id, ledger.address)
+            ledger = deploy(where)
+            federation = Federation(where.chain_id, ledger.address)
             assert ledger.view("domain_separator") == domain_separator(federation)
             digest = ledger.view("certificate_digest", 5, bytes([7]) * 32)
             assert digest == certificate_digest(federation, 5, bytes([7]) * 32)

@@ -1,14 +1,15 @@
 import pytest
+from chains import stranger
 
 from ledgerfed.protocol import transcript as reference
 from ledgerfed.protocol.hashing import EMPTY, keccak
-from ledgerfed.protocol.signature import sign_digest
+from ledgerfed.protocol.signature import address_of, sign_digest
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.typed_data import certificate_digest
 
 ROOT, LEAF, SCORES = keccak(b"root"), keccak(b"leaf"), keccak(b"scores")
 OUTCOME = (keccak(b"manifest"), keccak(b"new model"), keccak(b"new reputations"))
-OUTSIDER = keccak(b"outsider")[-20:]
+OUTSIDER = address_of(stranger(b"outsider"))
 
 
 def certificate(ledger, keys=None, round_number=None):
@@ -88,13 +89,14 @@ def test_a_whole_round_keeps_the_python_transcript_and_opens_the_next(ledger):
     }
     assert log.values == {"round": 1, "root": SCORES, "relayer": "0x" + relayer.hex(), "transcript": t}
 
-    (log,) = ledger.transact("certify", 1, *OUTCOME, certificate(ledger), sender=OUTSIDER).logs
+    receipt = ledger.transact("certify", 1, *OUTCOME, certificate(ledger), sender=OUTSIDER)
+    (log,) = receipt.logs
     t = reference.after_certify(t, 1, *OUTCOME)
     assert ledger.view("transcript") == t
     assert ledger.state() == {
         "round": 2,
         "phase": Phase.OPEN,
-        "end": block + 4,
+        "end": receipt.block + 4,
         "n": 0,
         "forced": 0,
         "epoch": 0,
@@ -113,11 +115,13 @@ def test_a_whole_round_keeps_the_python_transcript_and_opens_the_next(ledger):
 def test_the_shortest_windows_still_make_a_round(deploy_ledger, reverts):
     ledger = deploy_ledger(windows=(1, 0, 1, 1, 0))
     certified(ledger)
-    sealed(ledger)
-    ledger.transact("force", 2, LEAF, sender=ledger.members[0])  # in the block of the seal, no later
-    ledger.evm.block += 1
+    ledger.evm.block = ledger.state()["end"] + 1
+    relayer = ledger.relayer()
+    forcing, late = [member for member in ledger.members if member != relayer][:2]
+    # A leaf is forced in the block of the seal, no later.
+    ledger.together(("seal", (2, ROOT, 3), relayer), ("force", (2, LEAF), forcing))
     with reverts("the force window has ended"):
-        ledger.transact("force", 2, LEAF, sender=ledger.members[1])
+        ledger.transact("force", 2, LEAF, sender=late)
     ledger.transact("scores", 2, SCORES, sender=ledger.relayer())
 
 
@@ -289,14 +293,15 @@ def test_anybody_aborts_a_round_after_its_deadline_and_not_before(ledger, revert
     with reverts("the deadline of the phase has not passed"):
         ledger.transact("abort", 1, sender=OUTSIDER)
     ledger.evm.block += 1
-    (log,) = ledger.transact("abort", 1, sender=OUTSIDER).logs
+    receipt = ledger.transact("abort", 1, sender=OUTSIDER)
+    (log,) = receipt.logs
     t = reference.after_abort(t, 1, Phase(before["phase"]))
     assert ledger.view("transcript") == t
     assert log.values == {"round": 1, "phase": before["phase"], "transcript": t}
     assert ledger.state() == {
         "round": 2,
         "phase": Phase.OPEN,
-        "end": ledger.evm.block,
+        "end": receipt.block,
         "n": 0,
         "forced": 0,
         "epoch": 0,
@@ -320,7 +325,7 @@ def test_an_outcome_is_certified_until_the_certify_window_ends(ledger, reverts):
 def test_the_next_round_may_follow_at_once_without_a_challenge_window(deploy_ledger):
     ledger = deploy_ledger(windows=(10, 5, 10, 10, 0))
     certified(ledger)
-    assert ledger.state()["end"] == ledger.evm.block
+    assert ledger.state()["end"] == ledger.evm.block - 1  # the block of the certificate
     sealed(ledger)
 
 

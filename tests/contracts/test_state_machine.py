@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from chains import stranger
+from deployed_ledger import deploy
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -15,7 +17,7 @@ from hypothesis.stateful import (
 
 from ledgerfed.protocol import transcript as reference
 from ledgerfed.protocol.hashing import keccak
-from ledgerfed.protocol.signature import sign_digest
+from ledgerfed.protocol.signature import address_of, sign_digest
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.typed_data import certificate_digest
 
@@ -99,7 +101,18 @@ actors = st.integers(0, NODES)  # the last one is an outsider
 relayers = st.one_of(st.none(), actors)  # None is whoever has the turn
 
 
-def test_random_walks_keep_contract_and_model_together(deploy_ledger):
+def test_random_walks_keep_contract_and_model_together(local_evm):
+    """Many walks where a step costs least, each with an EVM of its own."""
+    ended = walk(lambda **options: deploy(local_evm(), **options), walks=40)
+    assert ended == {Phase.CERTIFIED, Phase.ABORTED}, "the walks did not reach both ends of a round"
+
+
+def test_random_walks_keep_every_chain_and_model_together(deploy_ledger):
+    assert walk(deploy_ledger, walks=6), "no walk ended a round"
+
+
+def walk(deploy_ledger, walks):
+    """Walk at random, checking contract and model after each step; return how rounds have ended."""
     terminals = set()
 
     class Walk(RuleBasedStateMachine):
@@ -109,8 +122,8 @@ def test_random_walks_keep_contract_and_model_together(deploy_ledger):
                 nodes=NODES, committee=COMMITTEE, windows=WINDOWS, min_updates=MIN_UPDATES
             )
             self.model = Model(self.ledger.view("transcript"), self.ledger.state()["end"])
-            self.keys = (*self.ledger.keys, keccak(b"outsider"))
-            self.addresses = (*self.ledger.members, keccak(b"outsider")[-20:])
+            self.keys = (*self.ledger.keys, stranger(b"outsider"))
+            self.addresses = (*self.ledger.members, address_of(stranger(b"outsider")))
 
         def agree(self, allowed, name, *arguments, sender):
             reason = self.ledger.refusal(name, *arguments, sender=self.addresses[sender])
@@ -205,11 +218,11 @@ def test_random_walks_keep_contract_and_model_together(deploy_ledger):
     run_state_machine_as_test(
         Walk,
         settings=settings(
-            max_examples=40,
+            max_examples=walks,
             stateful_step_count=60,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert terminals == {Phase.CERTIFIED, Phase.ABORTED}, "the walks did not reach both ends of a round"
+    return terminals
