@@ -77,7 +77,6 @@ OF_A_SEAL: constant(uint256) = ((2**48 - 1) << 80) | ((2**8 - 1) << 184) | SIGNE
 OF_AN_ATTEMPT: constant(uint256) = ((2**8 - 1) << 144) | SIGNERS_MASK
 
 
-
 struct State:
     round: uint256
     phase: uint256
@@ -282,7 +281,7 @@ def seal(round: uint256, root: bytes32, n: uint256):
     @param root Root of the positional Merkle tree of leaves
     @param n Number of leaves in the tree
     """
-    assert root != empty(bytes32), "the root is empty"
+    self._require_root(root)
     self._seal(round, root, n, False)
 
 
@@ -310,7 +309,8 @@ def force(round: uint256, leaf: bytes32):
     @param leaf The sender's leaf
     """
     packed: uint256 = self._packed
-    self._require_phase(packed, round, SEALED)
+    self._require_round(packed, round)
+    self._require_phase(packed, SEALED)
     assert block.number <= self._end(packed), "the force window has ended"
     registered: uint256 = registry.require_word(msg.sender)
     assert registry.last_forced(registered) != round, "the node has forced a leaf in this round already"
@@ -333,9 +333,10 @@ def scores(round: uint256, root: bytes32):
     """
     packed: uint256 = self._packed
     t: bytes32 = self._transcript
-    self._require_phase(packed, round, SEALED)
+    self._require_round(packed, round)
+    self._require_phase(packed, SEALED)
     seat: uint256 = self._require_turn(packed, t, WINDOWS[SCORE_WINDOW])
-    assert root != empty(bytes32), "the root is empty"
+    self._require_root(root)
     t = keccak256(abi_encode(t, SCORES, round, root))
     self._transcript = t
     self._packed = (
@@ -362,7 +363,8 @@ def certify(
     @param signatures 65 bytes r, s, v each, by ascending committee index
     """
     packed: uint256 = self._packed
-    self._require_phase(packed, round, SCORED)
+    self._require_round(packed, round)
+    self._require_phase(packed, SCORED)
     assert block.number <= self._end(packed), "the certify window has ended"
     t: bytes32 = keccak256(abi_encode(self._transcript, CERTIFY, round, manifest, model, reputations))
     signers: uint256 = self._require_quorum(packed, statements.certificate_digest(round, t), signatures)
@@ -379,7 +381,7 @@ def abort(round: uint256):
     @param round The current round
     """
     packed: uint256 = self._packed
-    assert round == packed & (2**32 - 1), "another round is current"
+    self._require_round(packed, round)
     phase: uint256 = self._phase(packed)
     deadline: uint256 = self._end(packed)
     if phase == OPEN:
@@ -480,7 +482,7 @@ def challenge_receipt(
     """
     packed: uint256 = self._packed
     round: uint256 = self._sealed_round(packed)
-    self._replay(keccak256(abi_encode(opened_at, SEAL, round, root, n)), tail, index)
+    self._replay(keccak256(abi_encode(opened_at, SEAL, round, root, n)), tail, index, False)
     assert sealed != receipted, "the receipt was honoured"
     assert tree.root_from_path(sealed, index, path, DEPTH) == root, "the path does not lead to the root"
     digest: bytes32 = statements.receipt_digest(round, index, receipted, opened_at)
@@ -513,9 +515,9 @@ def challenge_doubled(
     """
     packed: uint256 = self._packed
     round: uint256 = self._sealed_round(packed)
-    forced: bytes32 = self._replay(keccak256(abi_encode(opened_at, SEAL, round, root, n)), tail, index)
+    forced: bytes32 = self._replay(keccak256(abi_encode(opened_at, SEAL, round, root, n)), tail, index, False)
     assert forced != empty(bytes32), "the node forced no leaf"
-    assert forced != leaf, "the two statements are the same"
+    self._require_differing(forced != leaf)
     digest: bytes32 = statements.leaf_digest(round, index, leaf, opened_at, deadline)
     signer: address = statements.signer_of(digest, signature)
     assert registry.position_of(registry.words[signer]) == index + 1, "the leaf is not signed by its node"
@@ -546,8 +548,8 @@ def challenge_median(
     """
     packed: uint256 = self._packed
     round: uint256 = self._sealed_round(packed)
-    assert self._phase(packed) == OPEN, "the round is in another phase"
-    self._replay(keccak256(abi_encode(scored_at, CERTIFY, round, outcome)), tail, index)
+    self._require_phase(packed, OPEN)
+    self._replay(keccak256(abi_encode(scored_at, CERTIFY, round, outcome)), tail, index, True)
     result: bytes32 = keccak256(concat(b"\x02LF1M", convert(median, bytes32), row))
     leaf: bytes32 = keccak256(
         concat(b"\x00LF1R", convert(index, bytes32), abi_encode(reputation), result)
@@ -571,6 +573,7 @@ def propose(change: registry.Change):
     self._require_owner()
     packed: uint256 = self._packed
     self._require_not_due(packed)
+    assert self._epoch(packed) != 2**16 - 1, "the last epoch has begun"
     registry.require_change(change, DEPTH)
     encoded: Bytes[registry.MAX_CHANGE] = registry.encode(change)
     self._proposal = keccak256(encoded)
@@ -587,8 +590,8 @@ def open_epoch(change: registry.Change):
     """
     packed: uint256 = self._packed
     assert self._notice(packed) == DUE, "no epoch is due"
-    assert self._phase(packed) == OPEN, "the round is in another phase"
-    assert block.number > self._end(packed), "the window has not begun"
+    self._require_phase(packed, OPEN)
+    self._require_begun(packed)
     change_hash: bytes32 = keccak256(registry.encode(change))
     assert change_hash == self._proposal, "another change was announced"
     round: uint256 = packed & (2**32 - 1)
@@ -992,9 +995,20 @@ def _abort(packed: uint256, t: bytes32, phase: uint256):
 
 @internal
 @pure
-def _require_phase(packed: uint256, round: uint256, phase: uint256):
+def _require_round(packed: uint256, round: uint256):
     assert round == packed & (2**32 - 1), "another round is current"
+
+
+@internal
+@pure
+def _require_phase(packed: uint256, phase: uint256):
     assert phase == self._phase(packed), "the round is in another phase"
+
+
+@internal
+@pure
+def _require_root(root: bytes32):
+    assert root != empty(bytes32), "the root is empty"
 
 
 @internal
@@ -1005,10 +1019,18 @@ def _turn(packed: uint256, t: bytes32) -> uint256:
 
 @internal
 @view
-def _require_turn(packed: uint256, t: bytes32, window: uint256) -> uint256:
-    """The seat of the sender, from 0."""
+def _require_begun(packed: uint256) -> uint256:
+    """The end of the window before."""
     end: uint256 = (packed >> END_AT) & (2**40 - 1)
     assert block.number > end, "the window has not begun"
+    return end
+
+
+@internal
+@view
+def _require_turn(packed: uint256, t: bytes32, window: uint256) -> uint256:
+    """The seat of the sender, from 0."""
+    end: uint256 = self._require_begun(packed)
     seat: uint256 = (registry.words[msg.sender] >> registry.SEAT_AT) & (2**8 - 1)
     assert seat != 0, "the sender is not on the committee"
     seat = unsafe_sub(seat, 1)
@@ -1024,7 +1046,8 @@ def _require_turn(packed: uint256, t: bytes32, window: uint256) -> uint256:
 def _seal(round: uint256, root: bytes32, n: uint256, on_chain: bool):
     packed: uint256 = self._packed
     t: bytes32 = self._transcript
-    self._require_phase(packed, round, OPEN)
+    self._require_round(packed, round)
+    self._require_phase(packed, OPEN)
     self._require_not_due(packed)
     seat: uint256 = self._require_turn(packed, t, WINDOWS[COMMIT_WINDOW])
     assert on_chain == LEAVES_ON_CHAIN, "the federation seals the other way: ask leaves_on_chain"
@@ -1094,25 +1117,35 @@ def _sealed_round(packed: uint256) -> uint256:
 
 @internal
 @view
-def _replay(t: bytes32, tail: Bytes[MAX_TAIL], index: uint256) -> bytes32:
-    """The leaf that `index` forced in the transitions that lead from `t` to the transcript."""
+def _replay(t: bytes32, tail: Bytes[MAX_TAIL], index: uint256, certified: bool) -> bytes32:
+    """The leaf that `index` forced in the transitions that lead from `t` to the transcript. After a certificate no
+    other may follow: those who signed the one that stands need not have signed one that fell."""
     after: bytes32 = t
     forced: bytes32 = empty(bytes32)
     at: uint256 = 0
     for _: uint256 in range(MAX_TAIL // 96 + 1):
-        if at == len(tail):
+        if unsafe_add(at, 96) > len(tail):
             break
         kind: uint256 = extract32(tail, at, output_type=uint256)
+        assert kind != CERTIFY or not certified, "the certificate has fallen"
         size: uint256 = 128
         if kind == SCORES or kind == ABORT:
             size = 96
         elif kind == CERTIFY or kind == DISPUTE:
             size = 160
-        if kind == FORCE and extract32(tail, at + 64, output_type=uint256) == index:
-            forced = extract32(tail, at + 96)
-        after = keccak256(concat(after, slice(tail, at, size)))
-        at += size
-    assert after == self._transcript, "this is not how the transcript came about"
+        if unsafe_add(at, size) > len(tail):
+            break
+        if kind == FORCE and extract32(tail, unsafe_add(at, 64), output_type=uint256) == index:
+            forced = extract32(tail, unsafe_add(at, 96))
+        # Slices of a fixed length: the memory for one of any length would cost 4,000 gas.
+        if size == 96:
+            after = keccak256(concat(after, slice(tail, at, 96)))
+        elif size == 128:
+            after = keccak256(concat(after, slice(tail, at, 128)))
+        else:
+            after = keccak256(concat(after, slice(tail, at, 160)))
+        at = unsafe_add(at, size)
+    assert at == len(tail) and after == self._transcript, "this is not how the transcript came about"
     return forced
 
 
@@ -1123,18 +1156,27 @@ def _is_lower_median(median: int256, row: Bytes[4 * registry.MAX_COMMITTEE]) -> 
     count: uint256 = len(row) // 4
     if count == 0 or len(row) % 4 != 0:
         return False
+    padded: Bytes[4 * registry.MAX_COMMITTEE + 32] = concat(row, empty(bytes32))
     below: uint256 = 0
     reached: uint256 = 0
-    for i: uint256 in range(registry.MAX_COMMITTEE):
-        if i == count:
+    at: uint256 = 0
+    for _: uint256 in range(registry.MAX_COMMITTEE):
+        if at == len(row):
             break
-        score: int256 = convert(convert(slice(row, 4 * i, 4), bytes4), int256)
+        score: int256 = extract32(padded, at, output_type=int256) >> 224
         if score < median:
-            below += 1
+            below = unsafe_add(below, 1)
         if score <= median:
-            reached += 1
+            reached = unsafe_add(reached, 1)
+        at = unsafe_add(at, 4)
     middle: uint256 = (count - 1) // 2
     return below <= middle and middle < reached
+
+
+@internal
+@pure
+def _require_differing(differ: bool):
+    assert differ, "the two statements are the same"
 
 
 @internal
@@ -1146,7 +1188,7 @@ def _remove_equivocator(
     signature: Bytes[statements.SIGNATURE_BYTES],
     other: Bytes[statements.SIGNATURE_BYTES],
 ):
-    assert differ, "the two statements are the same"
+    self._require_differing(differ)
     signer: address = statements.signer_of(digests[0], signature)
     assert signer == statements.signer_of(digests[1], other), "the two statements have different signers"
     self._remove_one(self._packed, round, fault, signer, keccak256(abi_encode(digests)))
@@ -1197,10 +1239,10 @@ def _dispute(
 @internal
 @pure
 def _too_few(packed: uint256) -> bool:
-    left: uint256 = self._size(packed)
-    removed: uint256 = packed >> REMOVED_AT
-    for seat: uint256 in range(registry.MAX_COMMITTEE):
-        left -= (removed >> seat) & 1
-    return left < self._quorum(packed)
-
-
+    # The removed seats, counted in pairs, fours, bytes, and the bytes summed up.
+    bits: uint256 = packed >> REMOVED_AT
+    bits = unsafe_sub(bits, (bits >> 1) & ((2**32 - 1) // 3))
+    bits = unsafe_add(bits & ((2**32 - 1) // 5), (bits >> 2) & ((2**32 - 1) // 5))
+    bits = unsafe_add(bits, bits >> 4) & ((2**32 - 1) // 17)
+    removed: uint256 = (unsafe_mul(bits, (2**32 - 1) // 255) >> 24) & 255
+    return self._size(packed) < unsafe_add(self._quorum(packed), removed)
