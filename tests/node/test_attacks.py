@@ -37,7 +37,7 @@ def test_an_opening_that_a_forced_leaf_makes_stale_costs_its_author_only(world) 
     world.run(1)
     world.assert_one_history()
     reasons = world.reasons(1)
-    assert reasons.pop(hostile) == "V2:equivocation"
+    assert reasons.pop(hostile) == "V1:proven-fault"
     assert reasons == ["admitted"] * 3
 
 
