@@ -13,6 +13,7 @@ from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.manifest import Manifest, Reason, Verdict
 from ledgerfed.protocol.score import ONE
+from ledgerfed.protocol.transition import Force
 
 KINDS = {"configuration": FederationConfig, "evidence": RoundEvidence, "manifest": Manifest}
 STRANGERS = (
@@ -112,7 +113,7 @@ def test_a_document_with_any_node_missing_doubled_or_added_is_refused(case):
             assert read_or_refuse(kind, changed) is None, path
         elif isinstance(node, list) and node:
             target.append(node[-1])
-            assert read_or_refuse(kind, changed) is None or path[-1] == "scores", path
+            assert read_or_refuse(kind, changed) is None or path[-1] in ("scores", "heard"), path
 
 
 def test_a_document_with_a_surplus_key_is_refused(case):
@@ -186,7 +187,7 @@ def test_the_schema_is_the_hash_of_the_basis_document(golden, pinned):
     [(1, 0, 1), (3, 0, 3), (4, 1, 3), (7, 2, 5), (8, 2, 6), (13, 4, 9), (31, 10, 21)],
 )
 def test_quorums_are_those_of_the_reference(golden, committee, faults, quorum):
-    config = replace(golden.configuration(), depth=5, committee=committee)
+    config = replace(golden.configuration(), depth=5, committee=tuple(range(committee)))
     assert (config.faults, config.quorum) == (faults, quorum)
     assert 2 * config.quorum - committee > faults
 
@@ -199,8 +200,15 @@ def test_quorums_are_those_of_the_reference(golden, committee, faults, quorum):
         {"name": None},
         {"width": 1025},
         {"depth": 21},
-        {"committee": 0},
-        {"committee": 5},
+        {"committee": ()},
+        {"committee": (3, 4)},
+        {"committee": (0, 0)},
+        {"committee": (1, 0)},
+        {"committee": (-1, 0)},
+        {"committee": (0, True)},
+        {"committee": tuple(range(32)), "depth": 5},
+        {"leaves_on_chain": 1},
+        {"leaves_on_chain": None},
         {"min_updates": 0},
         {"min_updates": 5},
         {"prior": 0},
@@ -227,6 +235,9 @@ def test_a_configuration_out_of_range_cannot_be_made(golden, change):
         {"index": True},
         {"weight": -1},
         {"reason": Reason.COPY},
+        {"heard": (ONE + 1,)},
+        {"heard": (True,)},
+        {"score": None, "heard": (5,)},
     ],
 )
 def test_a_verdict_out_of_range_cannot_be_made(change):
@@ -241,5 +252,6 @@ def test_evidence_lists_each_index_once_in_order(golden):
         rows = getattr(evidence, name)
         with pytest.raises(InvalidValueError, match=name):
             replace(evidence, **{name: (*rows, rows[0])})
+    forced = [step for step in evidence.history if isinstance(step, Force)]
     with pytest.raises(InvalidValueError, match="twice"):
-        replace(evidence, forced=evidence.forced * 2)
+        replace(evidence, history=(*evidence.history, *forced))
