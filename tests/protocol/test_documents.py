@@ -9,7 +9,7 @@ import pytest
 
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.canonical import canonical_json, parse_canonical
-from ledgerfed.protocol.configuration import FederationConfig
+from ledgerfed.protocol.configuration import FederationConfig, Windows
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.manifest import Manifest, Reason, Verdict
 from ledgerfed.protocol.score import ONE
@@ -255,3 +255,33 @@ def test_evidence_lists_each_index_once_in_order(golden):
     forced = [step for step in evidence.history if isinstance(step, Force)]
     with pytest.raises(InvalidValueError, match="twice"):
         replace(evidence, history=(*evidence.history, *forced))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "another"},
+        {"basis": canonical_json({"target": {"lags": [1]}})},
+        {"width": 4},
+        {"depth": 3},
+        {"windows": Windows(11, 5, 10, 10, 10)},
+        {"prior": 1},
+        {"theta_scale": 41},
+        {"precision_scale": 31},
+        {"leaves_on_chain": True},
+    ],
+)
+def test_an_epoch_cannot_change_what_the_contract_or_the_model_holds_fixed(golden, change):
+    config = golden.configuration()
+    after = replace(config, **change)
+    with pytest.raises(InvalidValueError, match=f"an epoch cannot change {next(iter(change))}"):
+        config.require_successor(after)
+
+
+def test_an_epoch_may_change_committee_thresholds_and_gates(golden):
+    config = golden.configuration()
+    gates = replace(config.gates, score_floor=-1)
+    after = replace(config, committee=(0, 2), min_updates=1, gates=gates)
+    config.require_successor(after)
+    config.require_successor(config)
+    assert len({config.hash(), after.hash(), replace(config, committee=(0, 2, 3)).hash()}) == 3

@@ -1,4 +1,4 @@
-"""Transitions as values: what they hash to, the tails that challenges and evidence carry, and nothing else."""
+"""Transitions as values: what they hash to, and the tails that challenges and evidence carry."""
 
 from __future__ import annotations
 
