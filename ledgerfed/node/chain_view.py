@@ -77,11 +77,11 @@ class ChainView:
     `opened_at` is the transcript as a seal of the current round finds or found it, `transcript` the one now;
     `model` and `reputations` are those in force; `end` is the block that the contract's packed word holds;
     `block_hash` is EMPTY before the first look. `members` are addresses by index, VACANT where a node has
-    left; the first `founders` stand in the genesis registry. `seal` is the last one and `history` every
-    transition since, into the next open phase. `removed` are the committee members removed in this epoch,
-    `convicted` the culprits of all disputes ever, `faulted` of those since the last outcome that stands, by
-    index. `next_epoch` was announced; it is `due` once the round has ended in which it was.
-    `before_certificate` is the view that a challenge leads back to while `contestable`.
+    left; the first `founders` stand in the genesis registry. `configs` are those of all epochs. `seal` is
+    the last one and `history` every transition since, into the next open phase. `removed` are the committee
+    members removed in this epoch, `convicted` the culprits of all disputes ever, `faulted` of those since the
+    last outcome that stands, by index. `next_epoch` was announced; it is `due` once the round has ended in
+    which it was. `before_certificate` is the view that a challenge leads back to while `contestable`.
     """
 
     federation: Federation
@@ -99,7 +99,7 @@ class ChainView:
     transcript: bytes = EMPTY
     seal: Seal | None = None
     history: tuple[Transition, ...] = ()
-    config_hash: bytes = EMPTY
+    configs: tuple[bytes, ...] = ()
     model: bytes = EMPTY
     reputations: bytes = EMPTY
     certified: tuple[CertifiedRound, ...] = ()
@@ -112,6 +112,11 @@ class ChainView:
     end: int = 0
     block: int = -1
     block_hash: bytes = EMPTY
+
+    @property
+    def config_hash(self) -> bytes:
+        """The configuration of the epoch, EMPTY before genesis."""
+        return self.configs[-1] if self.configs else EMPTY
 
     @property
     def window(self) -> int:
@@ -226,7 +231,7 @@ class ChainView:
             depth=event.depth,
             min_updates=event.min_updates,
             leaves_on_chain=event.leaves_on_chain,
-            config_hash=event.config_hash,
+            configs=(event.config_hash,),
             model=event.model,
             reputations=event.reputations,
         )
@@ -300,7 +305,7 @@ class ChainView:
             epoch=event.epoch,
             committee=change.committee,
             min_updates=change.min_updates,
-            config_hash=event.config_hash,
+            configs=(*self.configs, event.config_hash),
             removed=frozenset(),
             next_epoch=None,
             due=False,

@@ -20,6 +20,7 @@ from ledgerfed.errors import InvalidValueError, LedgerFedError, NotFoundError, S
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.transactions import MinedTransaction
 from ledgerfed.node.archive import Archive
+from ledgerfed.node.chain_view import ChainView
 from ledgerfed.node.lookout import Lookout
 from ledgerfed.node.membership import followed, require_member
 from ledgerfed.node.messages import BLOB, EVIDENCE, PROPOSAL, RECEIPT, SIGNATURE, TOPICS, Statement
@@ -109,7 +110,7 @@ class Desk:
         require_member(view, self.index, self.ports.signer.address)
         if view.config_hash != self.view.config_hash:
             self._peers = len(view.members)
-            self.config = followed(self.config, self.archive.config(view.config_hash), view)
+            self.config = followed(self.config, self._config(view), view)
         self.head = view.block
         before, self.view = self.view, view
         if rewound:
@@ -121,6 +122,10 @@ class Desk:
             self._recall_fallen()
         elif view.transcript != before.transcript:
             self.notebook.follow(view)
+
+    def _config(self, view: ChainView) -> FederationConfig:
+        known = self.config.hash() == view.config_hash
+        return self.config if known else self.archive.config(view.config_hash)
 
     @property
     def sits(self) -> bool:

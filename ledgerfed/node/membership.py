@@ -24,8 +24,14 @@ def followed(before: FederationConfig, after: FederationConfig, view: ChainView)
     """Return `after`, the configuration of the view's epoch, if a node that knew `before` can follow it.
 
     Raises:
-        ConfigurationError: it changes what is fixed, or contradicts what the contract enforces.
+        ConfigurationError: `before` was never the federation's, or `after` changes what is fixed or
+            contradicts what the contract enforces.
     """
+    if before.hash() not in view.configs:
+        raise ConfigurationError(
+            f"the contract was deployed for the configuration {to_hex(view.configs[0])}, this node has "
+            f"{to_hex(before.hash())}; ask for the right one"
+        )
     try:
         before.require_successor(after)
     except InvalidValueError as error:
