@@ -115,13 +115,14 @@ def _check_history(config: FederationConfig, evidence: RoundEvidence) -> None:
     for step in evidence.history:
         foreign = not isinstance(step, Force | Scores | Dispute | Certify)
         if foreign or (step.round != evidence.round and not isinstance(step, Dispute)):
-            raise VerificationError(f"{what} holds {step}, which has no place after the seal of the round")
+            name = type(step).__name__
+            raise VerificationError(f"{what} holds {name} of round {step.round}, which has no place in it")
     scores = [place for place, step in enumerate(evidence.history) if isinstance(step, Scores)]
     if len(scores) != 1:
         raise VerificationError(f"{what} holds the scores {len(scores)} times, once is the rule")
-    anchored = evidence.history[scores[0]]
-    if anchored != Scores(evidence.round, score_root(config, evidence)):
-        raise VerificationError(f"{what} anchors other scores than the commitments: {anchored}")
+    root = score_root(config, evidence)
+    if evidence.history[scores[0]] != Scores(evidence.round, root):
+        raise VerificationError(f"{what} anchors other scores than the commitments, 0x{root.hex()}")
     if any(isinstance(step, Force) for step in evidence.history[scores[0] :]):
         raise VerificationError(f"{what} forces a leaf after the scores")
 

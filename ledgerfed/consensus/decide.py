@@ -201,10 +201,10 @@ def _new_reputations(given: RoundInput, verdicts: Sequence[Verdict]) -> tuple[Re
 def _validated(
     given: RoundInput, verdicts: Sequence[Verdict], index: int, reputation: Reputation
 ) -> Reputation:
+    if index in given.faulted:  # whoever has left the committee since answers for it too
+        return rule.faulty_validator_step(reputation)
     if index not in given.config.committee:
         return reputation
-    if index in given.faulted:
-        return rule.faulty_validator_step(reputation)
     if all(item.index != index for item in given.evidence.commitments):
         return rule.absent_validator_step(reputation)
     reveal = next((r for r in given.evidence.reveals if r.index == index), None)

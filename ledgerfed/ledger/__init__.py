@@ -6,6 +6,14 @@ web3, eth-abi and eth-account are imported when a connection is made or a transa
 from ledgerfed.ledger.artifact import Artifact, round_ledger
 from ledgerfed.ledger.calls import TransactionKind
 from ledgerfed.ledger.chain import BlockHeader
+from ledgerfed.ledger.challenges import (
+    BrokenReceipt,
+    Challenge,
+    DoubledIndex,
+    TwoCertificates,
+    TwoStatements,
+    WrongMedian,
+)
 from ledgerfed.ledger.deployment import Deployment, deploy
 from ledgerfed.ledger.gateway import LedgerGateway
 from ledgerfed.ledger.keys import (
@@ -20,26 +28,35 @@ from ledgerfed.ledger.keys import (
 from ledgerfed.ledger.outbox import Outbox
 from ledgerfed.ledger.outbox_store import OutboxEntry, OutboxRow, OutboxState, OutboxStore
 from ledgerfed.ledger.transactions import MinedTransaction
-from ledgerfed.ledger.views import LedgerState, Terms
+from ledgerfed.ledger.views import NOBODY, LedgerState, Notice, RegisteredNode, Terms
 
 __all__ = [
     "DEMO_CHAIN_IDS",
+    "NOBODY",
     "Artifact",
     "BlockHeader",
+    "BrokenReceipt",
+    "Challenge",
     "DemoSigner",
     "Deployment",
+    "DoubledIndex",
     "LedgerGateway",
     "LedgerState",
     "LocalSigner",
     "MinedTransaction",
+    "Notice",
     "Outbox",
     "OutboxEntry",
     "OutboxRow",
     "OutboxState",
     "OutboxStore",
+    "RegisteredNode",
     "Signer",
     "Terms",
     "TransactionKind",
+    "TwoCertificates",
+    "TwoStatements",
+    "WrongMedian",
     "demo_key",
     "deploy",
     "read_keystore",

@@ -1,8 +1,8 @@
 """`python -m ledgerfed.ledger.compile [SOURCE]`: compile the contract and write the committed artifact.
 
 Needs the compiler, which only the test extra brings (`pip install 'ledgerfed[test]'`). The settings stand in
-the source's pragmas; the artifact repeats them, with the keccak-256 of every source file, the bytecode, the ABI
-and the layout of storage and immutables. A test recompiles and compares, byte by byte.
+the source's pragmas; the artifact repeats them, with the keccak-256 of every source file, the bytecode, the
+ABI and the layout of storage and immutables. A test recompiles and compares, byte by byte.
 """
 
 from __future__ import annotations

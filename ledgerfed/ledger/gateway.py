@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from ledgerfed.errors import ConfigurationError, NotFoundError, TransactionRevertedError, WaitTimeoutError
+from ledgerfed.errors import (
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    TransactionRevertedError,
+    WaitTimeoutError,
+)
 from ledgerfed.ledger.calls import TransactionKind, functions
 from ledgerfed.ledger.chain import BlockHeader, block_number, connected_chain_id, mine_towards, read_header
+from ledgerfed.ledger.challenges import Challenge, TwoStatements, WrongMedian, kind_of
 from ledgerfed.ledger.events import LedgerEvent, decode_events
+from ledgerfed.ledger.inspection import sealed_leaves
 from ledgerfed.ledger.keys import DEMO_CHAIN_IDS, Signer
 from ledgerfed.ledger.outbox import POLL_INTERVAL, RECEIPT_TIMEOUT, Outbox
 from ledgerfed.ledger.outbox_store import OutboxEntry, OutboxStore
@@ -17,16 +25,19 @@ from ledgerfed.ledger.rpc import JsonRpc, RpcError, data, quantity
 from ledgerfed.ledger.transactions import MinedTransaction
 from ledgerfed.ledger.views import (
     LedgerState,
+    RegisteredNode,
     Terms,
     read_code,
     read_members,
+    read_node,
     read_state,
     read_terms,
     read_view,
     require_round_ledger,
 )
+from ledgerfed.protocol.change import Change
 from ledgerfed.protocol.federation import Federation
-from ledgerfed.protocol.hashing import to_hex
+from ledgerfed.protocol.hashing import EMPTY, to_hex
 
 LOG_RANGE = 2_000
 
@@ -52,7 +63,7 @@ class LedgerGateway:
         Args:
             rpc: the connection.
             federation: chain id and address.
-            terms: what the contract was deployed with.
+            terms: what no epoch can change.
             store: keeps the transactions on their way; None makes the gateway read-only.
             mine_on_demand: ask a development chain for the blocks that `wait_for_block` waits for.
             receipt_timeout: seconds that a sent transaction may take to be mined.
@@ -117,25 +128,42 @@ class LedgerGateway:
         return bytes(read_view(self._rpc, self.federation, "relayer"))
 
     def members(self) -> tuple[bytes, ...]:
-        """Return the addresses of all nodes by registry index."""
+        """Return the addresses of all nodes by registry index, zero where a node has left."""
         return read_members(self._rpc, self.federation)
 
-    def index_of(self, address: bytes) -> int:
-        """Return the registry index of a node.
+    def committee(self, at: int | None = None) -> tuple[int, ...]:
+        """Return the registry indices of the committee by seat, now or after block `at`."""
+        return tuple(read_view(self._rpc, self.federation, "committee", at=at))
+
+    def node(self, address: bytes) -> RegisteredNode:
+        """Return what the registry says of a node.
 
         Raises:
             NotFoundError: the address is not registered in this federation.
         """
         try:
-            return int(read_view(self._rpc, self.federation, "index_of", address))
+            return read_node(self._rpc, self.federation, address)
         except TransactionRevertedError as error:
             raise NotFoundError(
                 f"0x{address.hex()} is not a member of the federation at 0x{self.federation.contract.hex()}"
             ) from error
 
-    def last_forced(self, address: bytes) -> int:
-        """Return the last round in which a node forced its leaf in; 0 if never."""
-        return int(read_view(self._rpc, self.federation, "last_forced", address))
+    def config_hash(self, at: int | None = None) -> bytes:
+        """Return the hash of the epoch's configuration, now or after block `at`."""
+        return bytes(read_view(self._rpc, self.federation, "config_hash", at=at))
+
+    def owner(self) -> bytes:
+        """Return the address of who may propose epochs; zero if nobody may."""
+        return bytes(read_view(self._rpc, self.federation, "owner"))
+
+    def successor(self) -> bytes:
+        """Return the address of who may take over as owner; zero if nobody may."""
+        return bytes(read_view(self._rpc, self.federation, "successor"))
+
+    def proposal(self) -> bytes | None:
+        """Return the hash of the change that was announced for the next epoch, None if there is none."""
+        found = bytes(read_view(self._rpc, self.federation, "proposal"))
+        return None if found == EMPTY else found
 
     # ---- what the chain says ----
 
@@ -174,11 +202,25 @@ class LedgerGateway:
         except RpcError as error:
             raise NotFoundError(f"the chain has no block {to_hex(block_hash)}: {error.message}") from error
 
+    def sealed_leaves(self, tx_hash: bytes) -> dict[int, bytes]:
+        """Return the leaves by registry index that a seal_leaves transaction carries.
+
+        Raises:
+            NotFoundError: the chain does not know the transaction, or it does not call seal_leaves of this
+                contract itself, so that its calldata is another contract's.
+        """
+        return sealed_leaves(self._rpc, self.federation, tx_hash)
+
     # ---- transactions ----
 
     def seal(self, signer: Signer, round_number: int, root: bytes, n: int) -> MinedTransaction:
         """Anchor the root of n leaves. All transactions raise as `Outbox.send`."""
         return self._send(signer, TransactionKind.SEAL, round_number, root, n)
+
+    def seal_leaves(self, signer: Signer, round_number: int, leaves: Mapping[int, bytes]) -> MinedTransaction:
+        """Seal with the leaves by registry index in the calldata, where the federation wants it so."""
+        listed = [leaves.get(index, EMPTY) for index in range(max(leaves, default=-1) + 1)]
+        return self._send(signer, TransactionKind.SEAL_LEAVES, round_number, listed)
 
     def force(self, signer: Signer, round_number: int, leaf: bytes) -> MinedTransaction:
         """Put the signer's own leaf in."""
@@ -197,13 +239,75 @@ class LedgerGateway:
         reputations: bytes,
         signatures: Sequence[bytes],
     ) -> MinedTransaction:
-        """End the round with its outcome; `signatures` are 65 bytes each, by ascending committee index."""
+        """End the round with its outcome; `signatures` are 65 bytes each, by ascending committee index.
+
+        When a challenge voids the certificate, the next call is a new transaction.
+        """
         outcome = (manifest, model, reputations, b"".join(signatures))
-        return self._send(signer, TransactionKind.CERTIFY, round_number, *outcome)
+        calldata = functions()[TransactionKind.CERTIFY].encode(round_number, *outcome)
+
+        def stands() -> bool:
+            return self.state().round > round_number
+
+        return self._sending().send(signer, TransactionKind.CERTIFY, round_number, calldata, stands=stands)
 
     def abort(self, signer: Signer, round_number: int) -> MinedTransaction:
         """Give up a round whose deadline has passed."""
         return self._send(signer, TransactionKind.ABORT, round_number)
+
+    def challenge(self, signer: Signer, challenge: Challenge) -> MinedTransaction:
+        """Prove a fault. Keyed by fault and culprit; who is back in a new epoch can be challenged again.
+
+        Raises (besides what `Outbox.send` raises):
+            InvalidValueError, VerificationError: the proof does not hold, whatever the contract knows.
+            NotFoundError: the culprit is not registered (any more).
+        """
+        if isinstance(challenge, WrongMedian):
+            return self._challenge(signer, challenge, str(challenge.index), None)
+        address = challenge.culprit(self.federation)
+        index = self.node(address).index
+        several = isinstance(challenge, TwoStatements)
+        about = f"{int(challenge.fault)}:{index}" if several else str(index)
+        return self._challenge(signer, challenge, about, lambda: self.node(address).removed)
+
+    def propose(self, signer: Signer, epoch: int, change: Change) -> MinedTransaction:
+        """Announce what epoch `epoch` changes, in place of an earlier announcement; the owner's call.
+
+        Raises (besides what `Outbox.send` raises):
+            ConflictError: another epoch is the next.
+        """
+        following = self.state().epoch + 1
+        if epoch != following:
+            raise ConflictError(f"epoch {following} is the next, not {epoch}; look at the state again")
+        calldata = functions()[TransactionKind.PROPOSE].selector + change.to_bytes()
+
+        def stands() -> bool:
+            return self.proposal() == change.hash() or self.state().epoch >= epoch
+
+        return self._sending().send(signer, TransactionKind.PROPOSE, epoch, calldata, stands=stands)
+
+    def open_epoch(self, signer: Signer, epoch: int, change: Change) -> MinedTransaction:
+        """Begin the epoch that was announced; anybody's call, once it is due and the round is open."""
+        calldata = functions()[TransactionKind.OPEN_EPOCH].selector + change.to_bytes()
+        return self._sending().send(signer, TransactionKind.OPEN_EPOCH, epoch, calldata)
+
+    def propose_owner(self, signer: Signer, successor: bytes) -> MinedTransaction:
+        """Name who may take over as owner; the zero address takes it back."""
+        calldata = functions()[TransactionKind.PROPOSE_OWNER].encode(successor)
+
+        def stands() -> bool:
+            return self.successor() == successor
+
+        return self._sending().send(signer, TransactionKind.PROPOSE_OWNER, 0, calldata, stands=stands)
+
+    def accept_ownership(self, signer: Signer) -> MinedTransaction:
+        """Take over as owner; the call of who was named."""
+        calldata = functions()[TransactionKind.ACCEPT_OWNERSHIP].encode()
+
+        def stands() -> bool:
+            return self.owner() == signer.address
+
+        return self._sending().send(signer, TransactionKind.ACCEPT_OWNERSHIP, 0, calldata, stands=stands)
 
     def reconcile(self, sender: bytes) -> tuple[OutboxEntry, ...]:
         """Settle what a former run left on its way; to be called at the start. See `Outbox.reconcile`."""
@@ -235,6 +339,12 @@ class LedgerGateway:
     ) -> MinedTransaction:
         calldata = functions()[kind].encode(round_number, *arguments)
         return self._sending().send(signer, kind, round_number, calldata)
+
+    def _challenge(
+        self, signer: Signer, challenge: Challenge, about: str, stands: Callable[[], bool] | None
+    ) -> MinedTransaction:
+        kind, calldata = kind_of(challenge), challenge.calldata()
+        return self._sending().send(signer, kind, challenge.round, calldata, about=about, stands=stands)
 
     def _sending(self) -> Outbox:
         if self._outbox is None:

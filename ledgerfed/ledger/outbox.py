@@ -1,8 +1,9 @@
 """Transactions leave through here, each exactly once however often the program dies in between.
 
 Rules:
-- A transaction has a business key: federation, round, kind and sender. A second send under a key finds the
-  first one and follows it; other data under the same key is a conflict.
+- A transaction has a business key: federation, round, kind (with what a challenge is about) and sender. A
+  second send under a key finds the first one and follows it; other data under the same key is a conflict.
+- What the ledger can undo (a certificate that fell, an announcement that was replaced) may be sent again.
 - The raw bytes are stored before they are sent. A restart sends the same bytes again, so the chain sees one
   transaction however often it is told.
 - One writer per sender chooses nonces: after the waiting ones, so that none is skipped or taken twice.
@@ -37,6 +38,7 @@ from ledgerfed.protocol.hashing import keccak
 
 RECEIPT_TIMEOUT = 60.0
 POLL_INTERVAL = 0.05
+_OF_EPOCHS = (TransactionKind.PROPOSE, TransactionKind.OPEN_EPOCH)
 _Value = TypeVar("_Value", int, bytes)
 
 
@@ -63,9 +65,24 @@ class Outbox:
         self._clock = clock
 
     def send(
-        self, signer: Signer, kind: TransactionKind, round_number: int, calldata: bytes
+        self,
+        signer: Signer,
+        kind: TransactionKind,
+        round_number: int,
+        calldata: bytes,
+        *,
+        about: str = "",
+        stands: Callable[[], bool] | None = None,
     ) -> MinedTransaction:
         """Bring a call onto the chain, or find it there, and wait for its receipt.
+
+        Args:
+            signer: who sends and pays.
+            kind: which function is called.
+            round_number: the round that the call is about, or the epoch.
+            calldata: selector and arguments.
+            about: sets calls of one kind and round apart.
+            stands: whether a mined call still has its effect; None for what nothing can undo.
 
         Raises:
             ConfigurationError: a demo key on another chain, or the account cannot pay.
@@ -76,7 +93,8 @@ class Outbox:
         """
         with self._store.exclusive(self._federation.chain_id, signer.address):
             self._settle_in_flight(signer.address)
-            entry = self._enter(signer.address, kind, round_number, calldata)
+            name = f"{kind}:{about}" if about else str(kind)
+            entry = self._enter(signer.address, name, round_number, calldata, stands)
             if entry.state == OutboxState.QUEUED:
                 entry = self._sign(signer, entry)
             if entry.state == OutboxState.SIGNED:
@@ -117,7 +135,14 @@ class Outbox:
             return self._move(entry, replace(entry, state=OutboxState.SUPERSEDED, reason=reason))
         return entry
 
-    def _enter(self, sender: bytes, kind: TransactionKind, round_number: int, calldata: bytes) -> OutboxEntry:
+    def _enter(
+        self,
+        sender: bytes,
+        kind: str,
+        round_number: int,
+        calldata: bytes,
+        stands: Callable[[], bool] | None,
+    ) -> OutboxEntry:
         chain_id, contract = self._federation.chain_id, self._federation.contract
         row = self._store.latest(chain_id, contract, round_number, kind, sender)
         fresh = OutboxEntry(chain_id, contract, round_number, kind, sender, attempt=0, data=calldata)
@@ -129,7 +154,8 @@ class Outbox:
             return self._move(entry, replace(fresh, attempt=entry.attempt))
         if entry.state == OutboxState.MINED:
             entry = self._recheck_mined(entry)
-        if entry.state in (OutboxState.REVERTED, OutboxState.SUPERSEDED):
+        undone = entry.state == OutboxState.MINED and stands is not None and not stands()
+        if undone or entry.state in (OutboxState.REVERTED, OutboxState.SUPERSEDED):
             fresh = replace(fresh, attempt=entry.attempt + 1)
             self._store.add(fresh)
             return fresh
@@ -210,7 +236,7 @@ def _outcome(entry: OutboxEntry) -> MinedTransaction:
         refusal = TransactionRevertedError if entry.state == OutboxState.REVERTED else ConflictError
         raise refusal(entry.reason or f"{_named(entry)} is {entry.state}")
     return MinedTransaction(
-        kind=TransactionKind(entry.kind),
+        kind=TransactionKind(entry.kind.partition(":")[0]),
         round=entry.round_number,
         hash=_known(entry.tx_hash),
         block_number=_known(entry.block_number),
@@ -229,4 +255,5 @@ def _known(value: _Value | None) -> _Value:
 
 
 def _named(entry: OutboxEntry) -> str:
-    return f"{entry.kind} of round {entry.round_number}"
+    what = "epoch" if entry.kind in _OF_EPOCHS else "round"
+    return f"{entry.kind} of {what} {entry.round_number}" if entry.round_number else entry.kind

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any
 
 from ledgerfed.errors import ChainUnreachableError, ConfigurationError
@@ -14,13 +15,26 @@ from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import to_hex
 from ledgerfed.protocol.transcript import Phase
 
+NOBODY = bytes(20)
+"""The zero address: the owner of a federation that never changes, and the member at a vacant index."""
+
+
+class Notice(IntEnum):
+    """What the contract says of the next epoch."""
+
+    NONE = 0
+    ANNOUNCED = 1
+    DUE = 2
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerState:
     """The packed word of the contract; `end` is a block number and means what the phase says.
 
-    OPEN: the commit window begins after `end`. SEALED: leaves are forced until `end`, scores come after it.
-    SCORED: the outcome is certified until `end`.
+    OPEN: the commit window begins after `end`; until then the last round can be challenged if `signers` is
+    not 0. SEALED: leaves are forced until `end`, scores come after it. SCORED: the outcome is certified until
+    `end`. `n`, `forced` and `sealer` (a seat) are those of the last seal; `attempt` counts the disputes that
+    gave the round a new certify window; `committee` is its size; `signers` and `removed` are masks of seats.
     """
 
     round: int
@@ -30,18 +44,41 @@ class LedgerState:
     forced: int
     epoch: int
     attempt: int
+    committee: int
+    min_updates: int
+    notice: Notice
+    sealer: int
+    signers: int
+    removed: int
+
+    @property
+    def quorum(self) -> int:
+        """How many committee members must sign an outcome."""
+        return 2 * self.committee // 3 + 1
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredNode:
+    """What the registry says of a key.
+
+    `joined` is the epoch of this key, `last_forced` the last round in which it forced its leaf in (0: never),
+    `seat` its place on the committee, None when it has none; `removed`: a challenge took away its part.
+    """
+
+    index: int
+    joined: int
+    last_forced: int
+    seat: int | None
+    removed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a federation was deployed with; it never changes."""
+    """What no epoch can change about a federation."""
 
-    config_hash: bytes
-    committee: int
-    quorum: int
     depth: int
     windows: Windows
-    min_updates: int
+    leaves_on_chain: bool
 
 
 def read_view(
@@ -63,12 +100,19 @@ def read_view(
 
 def read_state(rpc: JsonRpc, federation: Federation, at: int | None) -> LedgerState:
     """Return the unpacked state, now or after block `at`."""
-    number, phase, *rest = read_view(rpc, federation, "state", at=at)
-    return LedgerState(number, Phase(phase), *rest)
+    values = read_view(rpc, federation, "state", at=at)
+    state = LedgerState(*values)
+    return replace(state, phase=Phase(state.phase), notice=Notice(state.notice))
+
+
+def read_node(rpc: JsonRpc, federation: Federation, address: bytes) -> RegisteredNode:
+    """Return what the registry says of an address; raises TransactionRevertedError for a stranger's."""
+    index, joined, last_forced, seat, removed = read_view(rpc, federation, "node", address)
+    return RegisteredNode(index, joined, last_forced, seat - 1 if seat else None, removed)
 
 
 def read_members(rpc: JsonRpc, federation: Federation) -> tuple[bytes, ...]:
-    """Return the addresses of all nodes by registry index."""
+    """Return the addresses of all nodes by registry index, NOBODY where a node has left."""
     member = functions()["member"]
     count = read_view(rpc, federation, "member_count")
     calls = [_call(federation, member.encode(index), "latest") for index in range(count)]
@@ -76,14 +120,12 @@ def read_members(rpc: JsonRpc, federation: Federation) -> tuple[bytes, ...]:
 
 
 def read_terms(rpc: JsonRpc, federation: Federation) -> Terms:
-    """Return what the federation was deployed with."""
-    views = ("config_hash", "committee_size", "quorum", "depth", "windows", "min_updates")
+    """Return what no epoch can change."""
+    views = ("depth", "windows", "leaves_on_chain")
     calls = [_call(federation, functions()[view].encode(), "latest") for view in views]
     answers = zip(views, rpc.batch(calls), strict=True)
-    config, committee, quorum, depth, windows, fewest = (
-        functions()[view].decode(data(answer)) for view, answer in answers
-    )
-    return Terms(config, committee, quorum, depth, Windows(*windows), fewest)
+    depth, windows, on_chain = (functions()[view].decode(data(answer)) for view, answer in answers)
+    return Terms(depth, Windows(*windows), on_chain)
 
 
 def read_code(rpc: JsonRpc, federation: Federation) -> bytes:

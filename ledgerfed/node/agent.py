@@ -12,6 +12,7 @@ from ledgerfed.errors import ConflictError, NotFoundError, TransactionRevertedEr
 from ledgerfed.models import Family
 from ledgerfed.node import walk
 from ledgerfed.node.chain_view import ChainView
+from ledgerfed.node.challenger import Challenger
 from ledgerfed.node.desk import Desk, Ports, Progress
 from ledgerfed.node.messages import Statement
 from ledgerfed.node.ports import Ledger
@@ -57,7 +58,7 @@ class NodeAgent:
         self._trainer = Trainer(self._desk, bench, family, make_update)
         self._validator = Validator(self._desk, bench)
         self._relayer = Relayer(self._desk, self._validator)
-        self._on_committee = index < config.committee
+        self._challenger = Challenger(self._desk, self._validator)
 
     @property
     def index(self) -> int:
@@ -84,6 +85,7 @@ class NodeAgent:
         try:
             desk.follow()
             desk.listen()
+            self._challenger.look()
             if last_round is None or desk.view.round <= last_round:
                 self._act()
         except (TransactionRevertedError, ConflictError, WaitTimeoutError) as error:
@@ -99,7 +101,7 @@ class NodeAgent:
 
     def reputations(self) -> tuple[Reputation, ...]:
         """Return the reputations in force, in registry order."""
-        return self._desk.archive.reputations(self.view)
+        return self._desk.archive.reputations(self._desk.config, self.view)
 
     def manifests(self) -> tuple[Manifest, ...]:
         """Return the manifests of the certified rounds, in order."""
@@ -122,21 +124,31 @@ class NodeAgent:
         desk = self._desk
         if desk.head >= desk.view.deadline:
             self._abort()
+        elif desk.view.due and desk.view.phase is Phase.OPEN:
+            self._open_epoch()
         elif desk.view.phase is Phase.OPEN:
             self._trainer.while_open()
-            if self._on_committee:
+            if desk.sits:
                 self._relayer.acknowledge()
                 self._relayer.while_open()
         elif desk.view.phase is Phase.SEALED:
             self._trainer.while_sealed()
-            if self._on_committee:
+            if desk.sits:
                 self._validator.while_sealed()
                 self._relayer.while_sealed()
         else:
             self._trainer.while_scored()
-            if self._on_committee:
+            if desk.sits:
                 self._validator.while_scored()
                 self._relayer.while_scored()
+
+    def _open_epoch(self) -> None:
+        """Begin the epoch that is due, one node after the other; nobody commits before."""
+        desk, view = self._desk, self._desk.view
+        if view.next_epoch is not None and desk.head >= view.end + desk.index:
+            number = view.epoch + 1
+            mined = desk.ports.ledger.open_epoch(desk.ports.signer, number, view.next_epoch)
+            desk.sent("open epoch", mined)
 
     def _abort(self) -> None:
         """Give the round up, one node after the other: anyone may, and one is enough."""

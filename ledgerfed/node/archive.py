@@ -12,23 +12,22 @@ from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.manifest import Manifest
 from ledgerfed.protocol.model import GlobalModel
-from ledgerfed.protocol.reputation import Reputation
+from ledgerfed.protocol.reputation import NEWCOMER, Reputation
 
 
 class Archive:
     """Documents and models of certified rounds. Everything is named by its hash, so no fork can confuse it.
 
     Args:
-        config: the federation's configuration.
         fetch: bytes by their hash; it raises NotFoundError when nobody has them, and so does every method.
     """
 
-    def __init__(self, config: FederationConfig, fetch: Callable[[bytes], bytes]) -> None:
-        self._config = config
+    def __init__(self, fetch: Callable[[bytes], bytes]) -> None:
         self._fetch = fetch
         self._manifests: dict[bytes, Manifest] = {}
         self._evidences: dict[bytes, RoundEvidence] = {}
         self._model: tuple[bytes, GlobalModel] | None = None
+        self._configs: dict[bytes, FederationConfig] = {}
         self._history: tuple[bytes, tuple[PastUpdate, ...]] | None = None
 
     def base_model(self, view: ChainView) -> GlobalModel:
@@ -37,30 +36,42 @@ class Archive:
             self._model = view.model, walk.adopt_model(self._fetch(view.model), view.model)
         return self._model[1]
 
-    def reputations(self, view: ChainView) -> tuple[Reputation, ...]:
-        """Return the reputations in force, in registry order."""
-        if not view.certified:
-            return (self._config.genesis_reputation,) * len(view.members)
-        return self._recent(view.certified[-1]).reputations
+    def reputations(self, config: FederationConfig, view: ChainView) -> tuple[Reputation, ...]:
+        """Return the reputations in force, in registry order; who has joined since has no evidence yet."""
+        if view.certified:
+            rows = self._recent(view.certified[-1]).reputations
+        else:
+            rows = (config.genesis_reputation,) * view.founders
+        return (*rows, *(NEWCOMER,) * (len(view.members) - len(rows)))
+
+    def config(self, digest: bytes) -> FederationConfig:
+        """Return the configuration with this hash."""
+        if digest not in self._configs:
+            self._configs[digest] = FederationConfig.from_bytes(self._fetch(digest))
+        return self._configs[digest]
 
     def manifest(self, digest: bytes) -> Manifest:
         """Return a certified manifest by its hash."""
         return Manifest.from_bytes(self._fetch(digest))
 
-    def history(self, view: ChainView) -> tuple[PastUpdate, ...]:
+    def evidence(self, manifest: bytes) -> RoundEvidence:
+        """Return the evidence of the round whose manifest has this hash."""
+        return RoundEvidence.from_bytes(self._fetch(self.manifest(manifest).evidence))
+
+    def history(self, config: FederationConfig, view: ChainView) -> tuple[PastUpdate, ...]:
         """Return the updates that gate V6 remembers in the current round."""
         if self._history is None or self._history[0] != view.opened_at:
-            self._history = view.opened_at, self._remember(view)
+            self._history = view.opened_at, self._remember(config, view)
         return self._history[1]
 
-    def _remember(self, view: ChainView) -> tuple[PastUpdate, ...]:
-        recent = view.certified[-self._config.gates.copy_memory :]
+    def _remember(self, config: FederationConfig, view: ChainView) -> tuple[PastUpdate, ...]:
+        recent = view.certified[-config.gates.copy_memory :]
         self._evidences = {done.manifest: self._evidence(done) for done in recent}
         self._manifests = {done.manifest: self._recent(done) for done in recent}
-        evidences = tuple(self._evidences.values())
-        held = {o.update_hash for evidence in evidences for o in held_openings(self._config, evidence)}
+        rounds = [(self.config(done.config_hash), self._evidences[done.manifest]) for done in recent]
+        held = {o.update_hash for then, evidence in rounds for o in held_openings(then, evidence)}
         payloads = {digest: self._fetch(digest) for digest in held}
-        return past_updates(self._config, evidences, payloads, view.round)
+        return past_updates(config, rounds, payloads, view.round)
 
     def _recent(self, done: CertifiedRound) -> Manifest:
         if done.manifest not in self._manifests:

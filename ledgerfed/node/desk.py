@@ -20,7 +20,9 @@ from ledgerfed.errors import InvalidValueError, LedgerFedError, NotFoundError, S
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.transactions import MinedTransaction
 from ledgerfed.node.archive import Archive
+from ledgerfed.node.chain_view import ChainView
 from ledgerfed.node.lookout import Lookout
+from ledgerfed.node.membership import followed, require_member
 from ledgerfed.node.messages import BLOB, EVIDENCE, PROPOSAL, RECEIPT, SIGNATURE, TOPICS, Statement
 from ledgerfed.node.notebook import Notebook
 from ledgerfed.node.ports import Blobs, Journal, Ledger, Message, Transport
@@ -29,6 +31,7 @@ from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import keccak, to_hex, word
 from ledgerfed.protocol.model import encode_model
 from ledgerfed.protocol.transcript import Phase
+from ledgerfed.protocol.transition import Certify
 
 MAX_FETCHED_BYTES = 1 << 24
 """What a transport carries in one message; a payload beyond it cannot be held by anybody."""
@@ -74,10 +77,10 @@ class Desk:
         self.index = index
         self.ports = ports
         self.head = 0
-        self._lookout = Lookout(ports.ledger, config, index, ports.signer.address, deployed_in)
+        self._lookout = Lookout(ports.ledger, deployed_in)
         self.view = self._lookout.unread
         self.notebook = Notebook(config, self.view)
-        self.archive = Archive(config, self.fetch)
+        self.archive = Archive(self.fetch)
         self.proposals: dict[int, tuple[bytes, RoundEvidence]] = {}
         self.deeds = 0
         self._said: dict[str, tuple[int, int]] = {}
@@ -85,6 +88,7 @@ class Desk:
         self._missed: dict[bytes, int] = {}
         self._written: dict[tuple[int, str], bytes] = {}
         self._on_progress = on_progress
+        self._peers = 0
         ports.blobs.put(config.to_bytes())
         ports.blobs.put(encode_model(config.genesis_model()))
         for topic in TOPICS:
@@ -97,11 +101,16 @@ class Desk:
         """Read what the ledger has recorded since the last look; all of it when the chain changed branch.
 
         Raises:
-            NotFoundError: the chain changed branch meanwhile; look again.
+            NotFoundError: the chain changed branch meanwhile, or nobody has the configuration of a new epoch
+                yet; look again.
             VerificationError: the chain contradicts itself, or holds no federation where it should.
             ConfigurationError: the contract was deployed for another configuration, or for another key.
         """
         view, rewound = self._lookout.look(self.view)
+        require_member(view, self.index, self.ports.signer.address)
+        if view.config_hash != self.view.config_hash:
+            self._peers = len(view.members)
+            self.config = followed(self.config, self._config(view), view)
         self.head = view.block
         before, self.view = self.view, view
         if rewound:
@@ -110,13 +119,24 @@ class Desk:
             self.notebook = Notebook(self.config, view)
             self.proposals, self._written = {}, {}
             self._said, self._noted, self._missed = {}, {}, {}
+            self._recall_fallen()
         elif view.transcript != before.transcript:
             self.notebook.follow(view)
 
+    def _config(self, view: ChainView) -> FederationConfig:
+        known = self.config.hash() == view.config_hash
+        return self.config if known else self.archive.config(view.config_hash)
+
+    @property
+    def sits(self) -> bool:
+        """Whether this node is on the committee and was not removed."""
+        return self.index in self.view.sits
+
     def rank(self, index: int | None = None) -> int:
         """Return how many committee members come before `index` (this node) in the turn: 0 is the relayer."""
-        first = int.from_bytes(self.view.transcript, "big") % self.config.committee
-        return ((self.index if index is None else index) - first) % self.config.committee
+        committee = self.config.committee
+        first = int.from_bytes(self.view.transcript, "big") % len(committee)
+        return (committee.index(self.index if index is None else index) - first) % len(committee)
 
     def may_relay(self) -> bool:
         """Return whether it is this member's turn to send the transaction that leaves the phase.
@@ -137,7 +157,7 @@ class Desk:
         """
         window, rank = self.config.windows.certify, self.rank(index)
         patience = window // 4
-        turn = max(1, (window - patience) // (2 * self.config.committee))
+        turn = max(1, (window - patience) // (2 * len(self.config.committee)))
         return self.head >= self._scored_in() + min(rank and patience + rank * turn, window - 1)
 
     def patient(self, eighths: int = 2) -> bool:
@@ -253,7 +273,7 @@ class Desk:
             return blobs.get(digest)
         except (NotFoundError, StoreError):  # a damaged file is replaced by what a peer has
             pass
-        for peer in range(len(self.view.members)):
+        for peer in range(self._peers):
             data = self._ask(peer, digest) if peer != self.index else b""
             if 0 < len(data) <= MAX_FETCHED_BYTES and keccak(data) == digest:
                 blobs.put(data)
@@ -280,11 +300,21 @@ class Desk:
         return RoundInput(
             self.config,
             self.archive.base_model(self.view),
-            self.archive.reputations(self.view),
+            self.archive.reputations(self.config, self.view),
             evidence,
             {digest: self.fetch(digest) for digest in held},
-            self.archive.history(self.view),
+            self.archive.history(self.config, self.view),
+            self.view.faulted,
         )
+
+    def _recall_fallen(self) -> None:
+        """Take what a certificate that fell had as evidence into the notebook: it proves itself again."""
+        for step in self.view.history if self.view.phase is Phase.SCORED else ():
+            if isinstance(step, Certify):
+                try:
+                    self.notebook.merge(self.archive.evidence(step.manifest), self.index)
+                except (InvalidValueError, NotFoundError) as error:
+                    self.note("wait", str(error))
 
     # --- what arrives ---------------------------------------------------------------------------------
 
@@ -294,7 +324,7 @@ class Desk:
     def _take_proposal(self, message: Message) -> None:
         proposal = RoundEvidence.from_bytes(message.data)
         self.notebook.merge(proposal, message.sender)
-        if message.sender < self.config.committee and proposal.opened_at == self.view.opened_at:
+        if message.sender in self.view.sits and proposal.opened_at == self.view.opened_at:
             self.proposals[message.sender] = keccak(message.data), proposal
 
     def _take_receipt(self, message: Message) -> None:
@@ -305,7 +335,7 @@ class Desk:
 
     def _max_bytes(self) -> int:
         """The largest evidence that this federation can have, with room to spare."""
-        members, scores = self.config.capacity, self.config.committee * self.config.capacity
+        members, scores = self.config.capacity, len(self.config.committee) * self.config.capacity
         return 4096 + 2048 * members + 16 * scores
 
     def _scored_in(self) -> int:

@@ -96,10 +96,11 @@ class FederationFile:
 
 def require_members(config: FederationConfig, members: tuple[Peer, ...]) -> None:
     """Raise InvalidValueError unless these may be the members of a federation with this configuration."""
-    if not config.committee <= len(members) <= config.capacity:
+    fewest = config.committee[-1] + 1
+    if not fewest <= len(members) <= config.capacity:
         raise InvalidValueError(
-            f"a federation with a committee of {config.committee} and trees of depth {config.depth} has "
-            f"{config.committee} to {config.capacity} members, got {len(members)}"
+            f"a federation with the committee {list(config.committee)} and trees of depth {config.depth} has "
+            f"{fewest} to {config.capacity} members, got {len(members)}"
         )
     if len({peer.address for peer in members}) != len(members):
         raise InvalidValueError("two members have the same address; each node needs a key of its own")

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from ledgerfed.errors import ConfigurationError, NotFoundError, VerificationError
+from ledgerfed.errors import NotFoundError, VerificationError
 from ledgerfed.ledger.chain import BlockHeader
-from ledgerfed.ledger.events import Genesis
 from ledgerfed.node.chain_view import ChainView
 from ledgerfed.node.ports import Ledger
-from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.hashing import EMPTY, to_hex
 
 
 class Lookout:
-    """Reads a federation's events for one member.
+    """Reads a federation's events.
 
     Args:
         ledger: the contract as this node sees it.
-        config: what the contract must have been deployed for.
-        index: registry index of the member.
-        address: its address, 20 bytes.
         deployed_in: number of the block that holds the contract's creation.
     """
 
-    def __init__(
-        self, ledger: Ledger, config: FederationConfig, index: int, address: bytes, deployed_in: int
-    ) -> None:
+    def __init__(self, ledger: Ledger, deployed_in: int) -> None:
         self._ledger = ledger
-        self._config = config
-        self._index = index
-        self._address = address
-        self.unread = ChainView(ledger.federation, config.windows, block=deployed_in - 1)
+        self.unread = ChainView(ledger.federation, block=deployed_in - 1)
 
     def look(self, view: ChainView) -> tuple[ChainView, bool]:
         """Return the view up to the newest block, and whether the chain has changed branch since `view`.
@@ -39,7 +29,6 @@ class Lookout:
         Raises:
             NotFoundError: the chain changed branch meanwhile; look again.
             VerificationError: the chain contradicts itself, or holds no federation where it should.
-            ConfigurationError: the contract was deployed for another configuration, or for another key.
         """
         tip = self._ledger.header(self._ledger.block_number())
         if tip.hash == view.block_hash:
@@ -65,31 +54,9 @@ class Lookout:
     def _read(self, view: ChainView, head: int) -> ChainView:
         for event in self._ledger.read_events(view.block + 1, head):
             view = view.apply(event)
-            if isinstance(event, Genesis):
-                self._require_own(event, view)
         if not view.round:
             raise VerificationError(
                 f"no federation was founded at {to_hex(view.federation.contract)} in the blocks "
                 f"{self.unread.block + 1} to {head}; check the address, the block and the chain"
             )
         return view
-
-    def _require_own(self, event: Genesis, view: ChainView) -> None:
-        config, windows = self._config, self._config.windows
-        if view.config_hash != config.hash():
-            raise ConfigurationError(
-                f"the contract was deployed for the configuration {to_hex(view.config_hash)}, this node has "
-                f"{to_hex(config.hash())}; ask for the right one"
-            )
-        blocks = (windows.commit, windows.force, windows.score, windows.certify, windows.challenge)
-        named = (config.committee, config.depth, config.min_updates, blocks)
-        enforced = (event.committee, event.depth, event.min_updates, tuple(event.windows))
-        if enforced != named:
-            raise ConfigurationError(
-                f"the contract enforces {enforced} as committee, depth, min_updates and windows, its "
-                f"configuration says {named}; do not join this federation"
-            )
-        if self._index >= len(view.members) or view.members[self._index] != self._address:
-            raise ConfigurationError(
-                f"the key {to_hex(self._address)} is not that of member {self._index}; use the member's key"
-            )

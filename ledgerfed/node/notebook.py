@@ -7,17 +7,19 @@ Rules:
   known; so is every piece that spoke about a ledger which has moved since (a forced leaf changes what an
   opening must hash to);
 - what waits is bounded per sender, so nobody can crowd out what others say, or fill the memory;
-- the first leaf of a node counts here; a second one proves nothing about the first.
+- the first leaf, receipt and commitment of a node count here; a second one of its own is a conflict, and
+  proves that it broke its word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ledgerfed.consensus.authenticate import score_root, seal_root
 from ledgerfed.errors import VerificationError
+from ledgerfed.ledger.challenges import TwoStatements
 from ledgerfed.node.chain_view import ChainView
 from ledgerfed.node.messages import Statement
 from ledgerfed.protocol.configuration import FederationConfig
@@ -26,6 +28,7 @@ from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.score import ScoreVector
 from ledgerfed.protocol.signature import require_signer
 from ledgerfed.protocol.transcript import Phase
+from ledgerfed.protocol.transition import Fault
 from ledgerfed.protocol.typed_data import (
     certificate_digest,
     leaf_digest,
@@ -45,7 +48,7 @@ class Notebook:
     """The pieces of round `view.round`, as one node has verified them.
 
     `certificates` maps committee index and transcript to a signature over it, `receipts` relayer and index
-    to a receipt.
+    to a receipt, `conflicts` fault and signer to two statements that cannot both stand.
     """
 
     config: FederationConfig
@@ -58,6 +61,7 @@ class Notebook:
     reveals: dict[int, ScoreVector] = field(default_factory=dict)
     certificates: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
     receipts: dict[tuple[int, int], Statement] = field(default_factory=dict)
+    conflicts: dict[tuple[Fault, int], TwoStatements] = field(default_factory=dict)
     _waiting: dict[int, dict[RoundEvidence, None]] = field(default_factory=dict)
 
     def follow(self, view: ChainView) -> None:
@@ -84,7 +88,7 @@ class Notebook:
     def take_certificate(self, statement: Statement) -> None:
         """Take in a validator's signature over a transcript, if it is one; for which outcome shows later."""
         signer, subject = statement.signer, statement.subject
-        if statement.round != self.view.round or signer >= self.config.committee:
+        if statement.round != self.view.round or signer not in self.view.sits:
             return
         known = self.certificates.setdefault(signer, {})
         digest = certificate_digest(self.view.federation, statement.round, subject)
@@ -94,17 +98,21 @@ class Notebook:
     def take_receipt(self, statement: Statement) -> None:
         """Take in a committee member's receipt for a leaf that this node knows, if it is one."""
         signer, index = statement.signer, statement.index
-        leaf = self.leaves.get(index)
-        if signer >= self.config.committee or leaf is None or leaf.leaf != statement.subject:
+        view, known = self.view, self.receipts.get((signer, index))
+        if signer not in self.config.committee or known == statement or index >= len(view.members):
             return
-        view = self.view
-        digest = receipt_digest(view.federation, view.round, index, leaf.leaf, view.opened_at)
-        if self._signed(digest, statement.signature, signer, "a receipt"):
+        digest = receipt_digest(view.federation, view.round, index, statement.subject, view.opened_at)
+        if not self._signed(digest, statement.signature, signer, "a receipt"):
+            return
+        if known is None:
             self.receipts[signer, index] = statement
+        elif known.subject != statement.subject:
+            subjects, signatures = _pairs(known, statement, "subject")
+            self._accuse(Fault.TWO_RECEIPTS, signer, index, view.opened_at, subjects, signatures)
 
     def signatures(self, subject: bytes) -> dict[int, bytes]:
         """Return the signatures over a transcript by committee index, ascending."""
-        signers = sorted(self.certificates)
+        signers = sorted(self.certificates.keys() & set(self.view.sits))
         return {s: self.certificates[s][subject] for s in signers if subject in self.certificates[s]}
 
     def sealable(self) -> tuple[SignedLeaf, ...]:
@@ -133,7 +141,7 @@ class Notebook:
             self.view.round,
             self.view.opened_at,
             self.sealed or (),
-            self.view.forced,
+            self.view.history if self.view.phase is not Phase.OPEN else (),
             _ascending(self.openings),
             commitments,
             _ascending(self.reveals),
@@ -168,7 +176,7 @@ class Notebook:
         return (
             (fragment.federation, fragment.round, fragment.opened_at) == here
             and all(item.index < len(view.members) for item in fragment.leaves)
-            and all(item.index < self.config.committee for item in fragment.commitments)
+            and all(item.index in self.config.committee for item in fragment.commitments)
         )
 
     def _take_in(self, fragment: RoundEvidence) -> None:
@@ -180,10 +188,16 @@ class Notebook:
     def _take_leaves(self, fragment: RoundEvidence) -> None:
         view = self.view
         for item in fragment.leaves:
-            if item.index in self.leaves:
-                continue
-            if self.is_signed(item):
-                self.leaves[item.index] = item
+            known = self.leaves.get(item.index)
+            if known is None:
+                if self.is_signed(item):
+                    self.leaves[item.index] = item
+            elif known.leaf != item.leaf and self.is_signed(item):
+                subjects, signatures = _pairs(known, item, "leaf")
+                deadlines = (known.deadline, item.deadline)
+                self._accuse(
+                    Fault.TWO_LEAVES, item.index, item.index, view.opened_at, subjects, signatures, deadlines
+                )
         for leaves in (fragment.leaves, _ascending(self.leaves)):  # a relayer that died has shown no set
             if view.seal is None or self.sealed is not None or len(leaves) != view.seal.n:
                 continue
@@ -201,13 +215,20 @@ class Notebook:
         if view.phase is Phase.OPEN:
             return
         for item in fragment.commitments:
-            if item.index in self.commitments:
+            known = self.commitments.get(item.index)
+            if known == item:
                 continue
             digest = score_commitment_digest(
                 view.federation, view.round, item.index, item.commitment, view.sealed_transcript
             )
-            if self._signed(digest, item.signature, item.index, "a score commitment"):
+            if not self._signed(digest, item.signature, item.index, "a score commitment"):
+                continue
+            if known is None:
                 self.commitments[item.index] = item
+            elif known.commitment != item.commitment:
+                subjects, signatures = _pairs(known, item, "commitment")
+                about = view.sealed_transcript
+                self._accuse(Fault.TWO_COMMITMENTS, item.index, item.index, about, subjects, signatures)
         for commitments in (fragment.commitments, _ascending(self.commitments)):
             if view.phase is not Phase.SCORED or self.scored is not None or not commitments:
                 continue
@@ -217,7 +238,7 @@ class Notebook:
     def _take_reveals(self, fragment: RoundEvidence) -> None:
         commitments = {item.index: item.commitment for item in self.scored or ()}
         for reveal in fragment.reveals:
-            if len(reveal.scores) != self.config.capacity:
+            if len(reveal.scores) != self.config.capacity or reveal.index in self.view.removed:
                 continue
             if commitments.get(reveal.index) == reveal.commitment(self.view.federation):
                 self.reveals[reveal.index] = reveal
@@ -248,6 +269,19 @@ class Notebook:
         if len(waiting) > MAX_WAITING:
             del waiting[next(iter(waiting))]
 
+    def _accuse(
+        self,
+        fault: Fault,
+        signer: int,
+        index: int,
+        about: bytes,
+        subjects: tuple[bytes, bytes],
+        signatures: tuple[bytes, bytes],
+        deadlines: tuple[int, int] = (0, 0),
+    ) -> None:
+        proof = TwoStatements(fault, self.view.round, index, about, subjects, signatures, deadlines)
+        self.conflicts.setdefault((fault, signer), proof)
+
     def _signed(self, digest: bytes, signature: bytes, index: int, what: str) -> bool:
         """Whether a member signed; what others send may be anything, so a bad signature is just not taken."""
         try:
@@ -255,6 +289,11 @@ class Notebook:
         except VerificationError:
             return False
         return True
+
+
+def _pairs(first: Any, second: Any, subject: str) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+    subjects = (getattr(first, subject), getattr(second, subject))
+    return subjects, (first.signature, second.signature)
 
 
 def _ascending(items: Mapping[int, _Item]) -> tuple[_Item, ...]:

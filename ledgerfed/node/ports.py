@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ledgerfed.ledger.chain import BlockHeader
+from ledgerfed.ledger.challenges import Challenge
 from ledgerfed.ledger.events import LedgerEvent
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.transactions import MinedTransaction
+from ledgerfed.protocol.change import Change
 from ledgerfed.protocol.federation import Federation
 
 
@@ -46,6 +48,11 @@ class Ledger(Protocol):
         signatures: Sequence[bytes],
     ) -> MinedTransaction: ...
     def abort(self, signer: Signer, round_number: int) -> MinedTransaction: ...
+    def seal_leaves(
+        self, signer: Signer, round_number: int, leaves: Mapping[int, bytes]
+    ) -> MinedTransaction: ...
+    def challenge(self, signer: Signer, challenge: Challenge) -> MinedTransaction: ...
+    def open_epoch(self, signer: Signer, epoch: int, change: Change) -> MinedTransaction: ...
 
 
 class Message(Protocol):

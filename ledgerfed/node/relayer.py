@@ -9,11 +9,15 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ledgerfed.consensus.authenticate import score_root
+from ledgerfed.ledger.transactions import MinedTransaction
 from ledgerfed.node import walk
 from ledgerfed.node.desk import Desk
 from ledgerfed.node.messages import RECEIPT, Statement
 from ledgerfed.node.validator import Validator
+from ledgerfed.protocol.change import VACANT
 from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf
 from ledgerfed.protocol.signature import SIGNATURE_BYTES
 from ledgerfed.protocol.typed_data import receipt_digest
@@ -47,13 +51,17 @@ class Relayer:
         leaves = desk.notebook.sealable()
         if not desk.may_relay() or len(leaves) < desk.config.min_updates:
             return
-        if desk.patient() and len(leaves) < len(view.members):
+        if desk.patient() and len(leaves) < sum(member != VACANT for member in view.members):
             return
         fragment = RoundEvidence.from_bytes(desk.remembered(SEAL, view.opened_at, self._all_leaves))
-        tree = walk.make_seal(fragment.leaves, desk.config.depth)
-        desk.sent(
-            "seal", desk.ports.ledger.seal(desk.ports.signer, view.round, tree.root, len(fragment.leaves))
-        )
+        desk.sent("seal", self._seal(fragment.leaves))
+
+    def _seal(self, leaves: Sequence[SignedLeaf]) -> MinedTransaction:
+        desk, view, signer = self._desk, self._desk.view, self._desk.ports.signer
+        if view.leaves_on_chain:
+            return desk.ports.ledger.seal_leaves(signer, view.round, {x.index: x.leaf for x in leaves})
+        root = walk.make_seal(leaves, desk.config.depth).root
+        return desk.ports.ledger.seal(signer, view.round, root, len(leaves))
 
     def while_sealed(self) -> None:
         """Show the sealed set; anchor the score commitments when all are here, or patience is over."""
@@ -63,7 +71,7 @@ class Relayer:
         if not desk.may_relay() or len(commitments) < desk.config.quorum:
             return
         # longer than those who score wait for openings, so that the last of them is not left out
-        if desk.patient(eighths=3) and len(commitments) < desk.config.committee:
+        if desk.patient(eighths=3) and len(commitments) < len(desk.view.sits):
             return
         fragment = RoundEvidence.from_bytes(
             desk.remembered(ANCHOR, view.sealed_transcript, self._all_commitments)

@@ -129,7 +129,7 @@ class Trainer:
 
     def _payload(self) -> bytes:
         desk, view = self._desk, self._desk.view
-        base, history = desk.archive.base_model(view), desk.archive.history(view)
+        base, history = desk.archive.base_model(view), desk.archive.history(desk.config, view)
         context = TrainingContext(self._bench, self.local_model(), base, view.round, desk.index, history)
         return encode_update(self._make_update(context))
 

@@ -50,6 +50,12 @@ class Validator:
         data = self._desk.recalled(CERTIFICATE, self._desk.view.transcript)
         return RoundEvidence.from_bytes(data) if data is not None else None
 
+    def decided(self) -> dict[bytes, Outcome]:
+        """Return the outcomes of this scored transcript's proposals, by the transcript that each leads to."""
+        t = self._desk.view.transcript
+        known = self._decided.values() if self._scored_at == t else ()
+        return {walk.certified_transcript(outcome, t): outcome for outcome in known if outcome is not None}
+
     def while_sealed(self) -> None:
         """Commit to scores once every update is here, or patience is over."""
         desk, view = self._desk, self._desk.view
@@ -146,7 +152,7 @@ class Validator:
     def _replay(self, proposal: RoundEvidence) -> Outcome:
         desk, view = self._desk, self._desk.view
         sealed_in = view.seal.block if view.seal else 0
-        if authenticate(desk.config, view.members, proposal, sealed_in) != view.transcript:
+        if authenticate(desk.config, view.members, proposal, sealed_in, view.removed) != view.transcript:
             raise VerificationError(
                 f"round {view.round}: the proposal leads to another transcript than the ledger's"
             )

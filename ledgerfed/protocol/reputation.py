@@ -76,6 +76,10 @@ class Reputation:
         return Reputation(Evidence(a, b), Evidence(va, vb), until)
 
 
+NEWCOMER = Reputation(Evidence(0, 0), Evidence(0, 0))
+"""What a node that joins after genesis starts with."""
+
+
 def result_hash(score: int | None, heard: Sequence[int]) -> bytes:
     """Return what binds a score to the scores that it is the lower median of; EMPTY when there is none.
 

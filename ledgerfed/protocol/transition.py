@@ -32,10 +32,11 @@ class Fault(IntEnum):
 @dataclass(frozen=True, slots=True)
 class _Step:
     kind: ClassVar[int]
+    first_round: ClassVar[int] = 1
     round: int
 
     def __post_init__(self) -> None:
-        require_range("the round of a transition", self.round, 1, ROUND_MAX)
+        require_range("the round of a transition", self.round, self.first_round, ROUND_MAX)
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if isinstance(value, bytes):
@@ -91,9 +92,13 @@ class Certify(_Step):
 
 @dataclass(frozen=True, slots=True)
 class Dispute(_Step):
-    """A fault was proven. `culprits` is a registry index, or the mask of seats that signed a wrong median."""
+    """A fault was proven. `culprits` is a registry index, or the mask of seats that signed a wrong median.
+
+    The round is the one that the convicting statements name, which may be one that never was: 0.
+    """
 
     kind: ClassVar[int] = 5
+    first_round: ClassVar[int] = 0
     fault: int
     culprits: int
     proof: bytes

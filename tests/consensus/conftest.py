@@ -29,7 +29,7 @@ from ledgerfed.protocol.payload import InformationUpdate, encode_update
 from ledgerfed.protocol.reputation import Evidence, Reputation
 from ledgerfed.protocol.score import NOT_HELD, ONE, ScoreVector
 from ledgerfed.protocol.signature import address_of, sign_digest
-from ledgerfed.protocol.transition import Force, Scores
+from ledgerfed.protocol.transition import Dispute, Force, Scores, Transition
 from ledgerfed.protocol.typed_data import leaf_digest, score_commitment_digest
 
 settings.register_profile("shared machine", deadline=None)
@@ -108,7 +108,9 @@ class Scene:
     forced: nodes whose leaf is not in the seal but forced, in the order of the chain. silent: validators that
     commit and never reveal. absent: validators that do not even commit. shut: nodes that never open.
     scores: (validator, node) -> score where it is not `SCORE`. claimed: sample counts other than the
-    payload's in the leaf. salt: changes every leaf.
+    payload's in the leaf. salt: changes every leaf. early and late: transitions of the ledger after the last
+    forced leaf and before the scores, and after the scores; whoever they convict is not heard. faulted:
+    culprits of disputes before the seal, in earlier rounds too. removed: those of them in this epoch.
     """
 
     config: FederationConfig
@@ -126,6 +128,16 @@ class Scene:
     scores: Mapping[tuple[int, int], int] = field(default_factory=dict)
     openings: Mapping[int, Opening] = field(default_factory=dict)
     deadline: int = SEALED_IN + 5
+    early: tuple[Transition, ...] = ()
+    late: tuple[Transition, ...] = ()
+    faulted: frozenset[int] = frozenset()
+    removed: frozenset[int] = frozenset()
+
+    @property
+    def convicted(self) -> frozenset[int]:
+        """Who the disputes since the seal convict."""
+        disputes = (step for step in (*self.early, *self.late) if isinstance(step, Dispute))
+        return frozenset().union(*(dispute.indices(self.config.committee) for dispute in disputes))
 
     @property
     def members(self) -> tuple[bytes, ...]:
@@ -161,7 +173,7 @@ class Scene:
             round=self.round,
             opened_at=self.opened_at,
             leaves=tuple(self.signed_leaf(i, leaf) for i, leaf in sorted(sealed.items())),
-            history=tuple(Force(self.round, i, leaves[i]) for i in self.forced),
+            history=(*(Force(self.round, i, leaves[i]) for i in self.forced), *self.early),
             openings=tuple(self.opening(i) for i in leaves if i not in self.shut),
             commitments=(),
             reveals=(),
@@ -178,17 +190,20 @@ class Scene:
             commitment = vector.commitment(FEDERATION)
             digest = score_commitment_digest(FEDERATION, self.round, j, commitment, sealed_at)
             commitments.append(SignedScoreCommitment(j, commitment, sign_digest(private_key(j), digest)))
-        reveals = tuple(vector for j, vector in vectors.items() if j not in self.silent)
+        unheard = self.silent | self.removed | self.convicted
+        reveals = tuple(vector for j, vector in vectors.items() if j not in unheard)
         scored = replace(draft, commitments=tuple(commitments), reveals=reveals)
         anchored = Scores(self.round, score_root(self.config, scored))
-        return replace(scored, history=(*draft.history, anchored))
+        return replace(scored, history=(*draft.history, anchored, *self.late))
 
     def given(self) -> RoundInput:
         payloads = {keccak(p): p for i, p in self.payloads.items() if i not in self.shut}
-        return RoundInput(self.config, self.base, self.reputations, self.evidence(), payloads, self.history)
+        faulted = self.faulted | self.convicted
+        evidence = self.evidence()
+        return RoundInput(self.config, self.base, self.reputations, evidence, payloads, self.history, faulted)
 
     def authenticate(self) -> bytes:
-        return authenticate(self.config, self.members, self.evidence(), SEALED_IN)
+        return authenticate(self.config, self.members, self.evidence(), SEALED_IN, self.removed)
 
     def outcome(self) -> Outcome:
         """Return what the round decides, after its evidence was authenticated."""

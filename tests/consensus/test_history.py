@@ -15,7 +15,7 @@ from ledgerfed.protocol.score import NOT_HELD
 
 
 def remember(scene, rounds, now, **change):
-    evidences = [replace(scene, round=r, **change).evidence() for r in rounds]
+    evidences = [(scene.config, replace(scene, round=r, **change).evidence()) for r in rounds]
     payloads = {keccak(p): p for p in scene.payloads.values()}
     return past_updates(scene.config, evidences, payloads, now)
 
@@ -43,7 +43,7 @@ def test_what_does_not_decode_on_the_basis_copies_nobody(scene):
 def test_a_missing_payload_must_be_pulled_and_a_round_has_one_evidence(scene):
     evidence = scene.evidence()
     with pytest.raises(InvalidValueError, match="pull it by its hash"):
-        past_updates(scene.config, [evidence], {}, 6)
+        past_updates(scene.config, [(scene.config, evidence)], {}, 6)
     with pytest.raises(InvalidValueError, match="two evidences"):
         remember(scene, (7, 7), 8)
 

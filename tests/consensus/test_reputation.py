@@ -87,8 +87,10 @@ def test_every_reason_has_its_class():
         assert rule.train_step(start, reason, GOOD, 1).trainer.b == decayed + 2 * ONE, reason
     for reason in (Reason.ABSENT, Reason.QUARANTINED):
         assert rule.train_step(start, reason, GOOD, 1).trainer.b == decayed
+    for reason in (Reason.FAULT, Reason.EQUIVOCATION):
+        assert rule.train_step(start, reason, GOOD, 1).trainer.b == decayed + 16 * ONE
     named = {*HARD_REASONS, *STATISTICAL_REASONS, Reason.ABSENT, Reason.QUARANTINED}
-    assert set(Reason) - named == {Reason.ADMITTED, Reason.EQUIVOCATION}
+    assert set(Reason) - named == {Reason.ADMITTED, Reason.EQUIVOCATION, Reason.FAULT}
 
 
 def test_absence_only_decays_towards_the_newcomer():
@@ -101,8 +103,9 @@ def test_absence_only_decays_towards_the_newcomer():
     assert values[-1] == pytest.approx(ONE // 4, abs=10)
 
 
-def test_an_equivocation_quarantines_for_20_rounds():
-    assert rule.train_step(NEWCOMER, Reason.EQUIVOCATION, 0, 7).quarantined_until == 27
+@pytest.mark.parametrize("reason", [Reason.EQUIVOCATION, Reason.FAULT])
+def test_a_proven_fault_quarantines_for_20_rounds(reason):
+    assert rule.train_step(NEWCOMER, reason, 0, 7).quarantined_until == 27
     assert rule.train_step(NEWCOMER, Reason.COPY, 0, 7).quarantined_until == 0
 
 
@@ -158,6 +161,13 @@ def test_a_validator_that_scores_a_third_earns_a_third():
 
 def test_v3_a_validator_that_never_reveals_is_punished_hard():
     assert rule.validate_step(NEWCOMER, None).validator == Evidence(0, 4 * ONE)
+
+
+def test_a_validator_with_a_proven_fault_loses_four_times_as_much():
+    trusted = rule.validate_step(NEWCOMER, 0)
+    moved = rule.faulty_validator_step(trusted)
+    assert moved.validator == Evidence(ONE - (ONE >> 4), 16 * ONE)
+    assert (moved.trainer, moved.quarantined_until) == (trusted.trainer, trusted.quarantined_until)
 
 
 @pytest.mark.parametrize(

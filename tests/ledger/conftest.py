@@ -52,7 +52,7 @@ def configuration() -> FederationConfig:
         basis=canonical_json({"target": {"lags": [1]}}),
         width=2,
         depth=3,
-        committee=4,
+        committee=(0, 1, 2, 3),
         min_updates=2,
         windows=Windows(commit=6, force=3, score=6, certify=6, challenge=2),
         gates=gates,

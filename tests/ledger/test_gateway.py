@@ -4,13 +4,22 @@ from threading import Barrier
 import pytest
 
 from ledgerfed.errors import ConfigurationError, NotFoundError, TransactionRevertedError, WaitTimeoutError
-from ledgerfed.ledger import LedgerGateway, LedgerState, TransactionKind, demo_key
+from ledgerfed.ledger import (
+    NOBODY,
+    LedgerGateway,
+    LedgerState,
+    Notice,
+    RegisteredNode,
+    TransactionKind,
+    demo_key,
+)
 from ledgerfed.ledger.events import (
     Aborted,
     Certified,
     Forced,
     Genesis,
     MemberRegistered,
+    OwnershipTransferred,
     Scored,
     Sealed,
     decode_events,
@@ -28,14 +37,18 @@ def test_a_fresh_federation_reads_as_it_was_deployed(scene):
     gateway = scene.gateway()
     deployed = scene.deployment.transaction
     assert deployed.kind is TransactionKind.DEPLOY
-    assert gateway.state() == LedgerState(1, Phase.OPEN, deployed.block_number, 0, 0, 0, 0)
+    block = deployed.block_number
+    assert gateway.state() == LedgerState(1, Phase.OPEN, block, 0, 0, 0, 0, 4, 2, Notice.NONE, 0, 0, 0)
+    assert gateway.state().quorum == 3
     assert gateway.members() == tuple(node.address for node in scene.nodes)
     assert gateway.terms.windows == Windows(6, 3, 6, 6, 2)
-    assert (gateway.terms.committee, gateway.terms.quorum, gateway.terms.depth) == (4, 3, 3)
-    assert gateway.terms.min_updates == 2
-    assert gateway.index_of(scene.nodes[2].address) == 2
+    assert (gateway.terms.depth, gateway.terms.leaves_on_chain) == (3, False)
+    assert gateway.committee() == (0, 1, 2, 3)
+    assert gateway.config_hash() == scene.config.hash()
+    assert (gateway.owner(), gateway.successor(), gateway.proposal()) == (NOBODY, NOBODY, None)
+    assert gateway.node(scene.nodes[2].address) == RegisteredNode(2, 0, 0, 2, False)
     with pytest.raises(NotFoundError, match="is not a member"):
-        gateway.index_of(demo_key(7, 100).address)
+        gateway.node(demo_key(7, 100).address)
 
 
 def test_a_round_through_the_gateway_is_seen_in_state_events_and_transcript(scene):
@@ -52,7 +65,7 @@ def test_a_round_through_the_gateway_is_seen_in_state_events_and_transcript(scen
 
     forced = gateway.force(scene.nodes[1], 1, LEAF)
     t = reference.after_force(t, 1, 1, LEAF)
-    assert gateway.last_forced(scene.nodes[1].address) == 1
+    assert gateway.node(scene.nodes[1].address).last_forced == 1
     assert gateway.transcript(at=sealed.block_number) != gateway.transcript() == t
 
     scored = scene.score(gateway)
@@ -66,6 +79,7 @@ def test_a_round_through_the_gateway_is_seen_in_state_events_and_transcript(scen
     assert [type(event) for event in events] == [
         *[MemberRegistered] * 4,
         Genesis,
+        OwnershipTransferred,
         Sealed,
         Forced,
         Scored,
@@ -74,8 +88,11 @@ def test_a_round_through_the_gateway_is_seen_in_state_events_and_transcript(scen
     assert [event.member for event in events[:4]] == list(gateway.members())
     assert [event.index for event in events[:4]] == [0, 1, 2, 3]
     assert events[4].registry_hash == registry_hash(gateway.members())
-    assert events[4].config_hash == gateway.terms.config_hash
+    assert events[4].config_hash == gateway.config_hash()
     assert events[4].windows == (6, 3, 6, 6, 2)
+    assert (events[4].committee, events[4].leaves_on_chain) == ((0, 1, 2, 3), False)
+    assert (events[5].previous, events[5].owner) == (NOBODY, NOBODY)
+    events = (*events[:5], *events[6:])
     assert (events[5].root, events[5].n, events[5].relayer) == (ROOT, 3, sealed.sender)
     assert (events[6].index, events[6].leaf) == (1, LEAF)
     assert (events[7].root, events[7].relayer) == (SCORES, scored.sender)
@@ -110,7 +127,7 @@ def test_events_are_read_in_ranges_and_empty_ranges_are_empty(scene, monkeypatch
     scene.score(gateway)
     start = scene.deployment.transaction.block_number
     events = gateway.read_events(start, gateway.block_number())
-    assert [type(event) for event in events[4:]] == [Genesis, Sealed, Scored]
+    assert [type(event) for event in events[4:]] == [Genesis, OwnershipTransferred, Sealed, Scored]
     sealed, scored = events[-2:]
     assert gateway.read_events(sealed.at.block_number, scored.at.block_number - 1) == (sealed,)
     assert gateway.read_events(sealed.at.block_number, sealed.at.block_number) == (sealed,)
@@ -149,8 +166,6 @@ def test_a_refusal_carries_the_contract_s_reason_and_nothing_is_sent(scene):
         gateway.seal(node, 1, ROOT, 1)
     with pytest.raises(TransactionRevertedError, match=r"scores of round 1 was refused: .*another phase"):
         gateway.scores(node, 1, SCORES)
-    with pytest.raises(TransactionRevertedError, match="not a registered node"):
-        gateway.last_forced(bytes([9]) * 20)
     assert gateway.block_number() == before
 
 

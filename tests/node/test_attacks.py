@@ -37,7 +37,7 @@ def test_an_opening_that_a_forced_leaf_makes_stale_costs_its_author_only(world) 
     world.run(1)
     world.assert_one_history()
     reasons = world.reasons(1)
-    assert reasons.pop(hostile) == "V2:equivocation"
+    assert reasons.pop(hostile) == "V1:proven-fault"
     assert reasons == ["admitted"] * 3
 
 
@@ -77,6 +77,9 @@ def test_a_commitment_that_a_forced_leaf_makes_stale_is_not_anchored(world, monk
         kept = tuple(leaf for leaf in notebook.sealable() if leaf.index != victim)
         return notebook.fragment(leaves=kept).to_bytes()
 
+    receipt = Relayer._receipt
+    unheard = lambda relayer, leaf: None if leaf.index == victim else receipt(relayer, leaf)  # noqa: E731
+    monkeypatch.setattr(Relayer, "_receipt", unheard)
     monkeypatch.setattr(Relayer, "_all_leaves", censored)
     force = Trainer._force
     late = lambda trainer, leaf: force(trainer, leaf) if _last_chance(trainer) else None  # noqa: E731

@@ -10,7 +10,7 @@ from ledgerfed.network import InProcessTransport, Message
 from ledgerfed.node import walk
 from ledgerfed.node.relayer import Relayer
 from ledgerfed.protocol.configuration import Windows
-from ledgerfed.protocol.evidence import RoundEvidence
+from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf
 from ledgerfed.protocol.transcript import Phase
 
 VICTIM = 2
@@ -73,10 +73,14 @@ def test_a_round_with_windows_of_four_blocks_certifies(new_world) -> None:
     assert [done.round for done in world.view().certified] == [1, 2]
 
 
-def _censor(victim: int) -> type[Relayer]:
-    """A relayer that leaves one node's leaf out of its seals."""
+def _censor(victim: int, acknowledges: bool = False) -> type[Relayer]:
+    """A relayer that leaves one node's leaf out of its seals, and has acknowledged it or not."""
 
     class Censor(Relayer):
+        def _receipt(self, leaf: SignedLeaf) -> None:
+            if acknowledges or leaf.index != victim:
+                super()._receipt(leaf)
+
         def _all_leaves(self) -> bytes:
             notebook = self._desk.notebook
             kept = tuple(leaf for leaf in notebook.sealable() if leaf.index != victim)
@@ -91,6 +95,22 @@ def test_a_node_that_the_relayer_left_out_forces_its_leaf_and_is_admitted(world)
     world.assert_one_history()
     assert [p.index for p in world.seen if p.step == "force"] == [VICTIM]
     assert world.reasons(1) == ["admitted"] * 4
+
+
+def test_r1_a_relayer_that_leaves_out_what_it_has_acknowledged_is_convicted_by_its_receipt(world) -> None:
+    relayer = world.relayer()
+    _hire(world, _censor(VICTIM, acknowledges=True))
+    world.run(1)
+    world.assert_one_history()
+    assert world.steps().count("challenge broken receipt") == 1
+    reasons = world.reasons(1)
+    assert reasons.pop(relayer) == "V1:proven-fault"
+    assert reasons == ["admitted"] * 3
+    assert world.view().removed == {relayer}
+    _hire(world, Relayer)
+    world.run(2)
+    world.assert_one_history()
+    assert world.reasons(2)[relayer] == "V1:quarantined"
 
 
 def test_a_node_that_is_not_shown_the_set_forces_in_time_all_the_same(new_world) -> None:
@@ -126,7 +146,7 @@ class Forger(Relayer):
 
 
 def test_nobody_signs_over_a_forged_leaf_and_the_next_round_is_none_the_worse(world) -> None:
-    base = world.config.genesis_model().hash()
+    base, forger = world.config.genesis_model().hash(), world.relayer()
     _hire(world, Forger)
     world.run(1)
     world.assert_one_history()
@@ -138,7 +158,9 @@ def test_nobody_signs_over_a_forged_leaf_and_the_next_round_is_none_the_worse(wo
     assert all(f"leaf {VICTIM}: signed by" in refusal for refusal in refusals)
     _hire(world, Relayer)
     world.run(2)
-    assert world.reasons(2) == ["admitted"] * 4, "the victim is not punished for what was forged"
+    reasons = world.reasons(2)
+    assert reasons[VICTIM] == "admitted", "the victim is not punished for what was forged"
+    assert [i for i, reason in enumerate(reasons) if reason == "V1:proven-fault"] == [forger]
 
 
 class Chooser(Relayer):

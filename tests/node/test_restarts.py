@@ -169,7 +169,7 @@ def test_a_node_that_lost_its_disk_makes_the_same_statements_again(world) -> Non
     assert evidence.leaves[1].leaf == leaf
 
 
-def test_a_node_that_lost_its_disk_and_fits_otherwise_now_does_not_accuse_itself(world) -> None:
+def test_a_node_that_lost_its_disk_and_signs_another_leaf_has_broken_its_word(world) -> None:
     relayer = world.relayer()
     loser = (relayer + 1) % 4
     world.run(1, asleep={relayer}, until=lambda: world.steps().count("commit") == 3)
@@ -180,7 +180,8 @@ def test_a_node_that_lost_its_disk_and_fits_otherwise_now_does_not_accuse_itself
     world.run(1, asleep={relayer}, until=lambda: world.steps(loser).count("commit") == 2)
     world.run(1)
     assert "force" not in world.steps()
-    assert world.reasons(1)[loser] == "V3:withheld"
+    assert world.steps().count("challenge two leaves") == 1
+    assert world.reasons(1)[loser] == "V1:proven-fault"
 
 
 def test_a_damaged_blob_is_pulled_again(world) -> None:

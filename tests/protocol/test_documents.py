@@ -9,10 +9,11 @@ import pytest
 
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.canonical import canonical_json, parse_canonical
-from ledgerfed.protocol.configuration import FederationConfig
+from ledgerfed.protocol.configuration import FederationConfig, Windows
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.manifest import Manifest, Reason, Verdict
 from ledgerfed.protocol.score import ONE
+from ledgerfed.protocol.transition import Force
 
 KINDS = {"configuration": FederationConfig, "evidence": RoundEvidence, "manifest": Manifest}
 STRANGERS = (
@@ -112,7 +113,7 @@ def test_a_document_with_any_node_missing_doubled_or_added_is_refused(case):
             assert read_or_refuse(kind, changed) is None, path
         elif isinstance(node, list) and node:
             target.append(node[-1])
-            assert read_or_refuse(kind, changed) is None or path[-1] == "scores", path
+            assert read_or_refuse(kind, changed) is None or path[-1] in ("scores", "heard"), path
 
 
 def test_a_document_with_a_surplus_key_is_refused(case):
@@ -186,7 +187,7 @@ def test_the_schema_is_the_hash_of_the_basis_document(golden, pinned):
     [(1, 0, 1), (3, 0, 3), (4, 1, 3), (7, 2, 5), (8, 2, 6), (13, 4, 9), (31, 10, 21)],
 )
 def test_quorums_are_those_of_the_reference(golden, committee, faults, quorum):
-    config = replace(golden.configuration(), depth=5, committee=committee)
+    config = replace(golden.configuration(), depth=5, committee=tuple(range(committee)))
     assert (config.faults, config.quorum) == (faults, quorum)
     assert 2 * config.quorum - committee > faults
 
@@ -199,8 +200,15 @@ def test_quorums_are_those_of_the_reference(golden, committee, faults, quorum):
         {"name": None},
         {"width": 1025},
         {"depth": 21},
-        {"committee": 0},
-        {"committee": 5},
+        {"committee": ()},
+        {"committee": (3, 4)},
+        {"committee": (0, 0)},
+        {"committee": (1, 0)},
+        {"committee": (-1, 0)},
+        {"committee": (0, True)},
+        {"committee": tuple(range(32)), "depth": 5},
+        {"leaves_on_chain": 1},
+        {"leaves_on_chain": None},
         {"min_updates": 0},
         {"min_updates": 5},
         {"prior": 0},
@@ -227,6 +235,9 @@ def test_a_configuration_out_of_range_cannot_be_made(golden, change):
         {"index": True},
         {"weight": -1},
         {"reason": Reason.COPY},
+        {"heard": (ONE + 1,)},
+        {"heard": (True,)},
+        {"score": None, "heard": (5,)},
     ],
 )
 def test_a_verdict_out_of_range_cannot_be_made(change):
@@ -241,5 +252,36 @@ def test_evidence_lists_each_index_once_in_order(golden):
         rows = getattr(evidence, name)
         with pytest.raises(InvalidValueError, match=name):
             replace(evidence, **{name: (*rows, rows[0])})
+    forced = [step for step in evidence.history if isinstance(step, Force)]
     with pytest.raises(InvalidValueError, match="twice"):
-        replace(evidence, forced=evidence.forced * 2)
+        replace(evidence, history=(*evidence.history, *forced))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "another"},
+        {"basis": canonical_json({"target": {"lags": [1]}})},
+        {"width": 4},
+        {"depth": 3},
+        {"windows": Windows(11, 5, 10, 10, 10)},
+        {"prior": 1},
+        {"theta_scale": 41},
+        {"precision_scale": 31},
+        {"leaves_on_chain": True},
+    ],
+)
+def test_an_epoch_cannot_change_what_the_contract_or_the_model_holds_fixed(golden, change):
+    config = golden.configuration()
+    after = replace(config, **change)
+    with pytest.raises(InvalidValueError, match=f"an epoch cannot change {next(iter(change))}"):
+        config.require_successor(after)
+
+
+def test_an_epoch_may_change_committee_thresholds_and_gates(golden):
+    config = golden.configuration()
+    gates = replace(config.gates, score_floor=-1)
+    after = replace(config, committee=(0, 2), min_updates=1, gates=gates)
+    config.require_successor(after)
+    config.require_successor(config)
+    assert len({config.hash(), after.hash(), replace(config, committee=(0, 2, 3)).hash()}) == 3

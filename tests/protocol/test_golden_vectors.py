@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from Crypto.Hash import keccak as pycryptodome_keccak
+from eth_abi.abi import encode
+from eth_abi.packed import encode_packed
 from eth_account import Account
 from eth_account.messages import _hash_eip191_message, encode_typed_data
 
@@ -76,12 +78,35 @@ def test_score_commitments_follow_the_table_of_hashes(pinned):
 def test_reputation_leaves_and_values_follow_the_documents(pinned):
     v = pinned("reputation")
     for index, (row, leaf, values) in enumerate(zip(v["rows"], v["leaves"], v["values"], strict=True)):
-        assert h(b"\x00LF1R", word(index), *map(word, row)) == raw(leaf)
+        assert h(b"\x00LF1R", word(index), *map(word, row), bytes(32)) == raw(leaf)
         a, b, va, vb, _ = row
         assert values[0] == (a + 65536) * 65536 // (a + b + 4 * 65536)
         assert values[1] == (va + 65536) * 65536 // (va + vb + 4 * 65536)
     leaves = [raw(leaf) for leaf in v["leaves"]]
     assert h(b"\x01", h(b"\x01", *leaves[:2]), h(b"\x01", *leaves[2:])) == raw(v["root"])
+
+
+def test_certified_reputation_leaves_bind_the_scores_that_were_heard(pinned):
+    v = pinned("reputation")
+    rows, certified = v["rows"], pinned("reputation")["certified"]
+    leaves = []
+    for index, (median, heard) in enumerate(zip(certified["medians"], certified["heard"], strict=True)):
+        kinds, values = ["int256"] + ["int32"] * len(heard), [median, *heard]
+        result = h(b"\x02LF1M", encode_packed(kinds, values)) if heard else bytes(32)
+        assert result == raw(certified["results"][index])
+        assert median == (sorted(heard)[(len(heard) - 1) // 2] if heard else None)
+        leaves.append(h(b"\x00LF1R", word(index), *map(word, rows[index]), result))
+    assert leaves == [raw(leaf) for leaf in certified["leaves"]]
+    assert h(b"\x01", h(b"\x01", *leaves[:2]), h(b"\x01", *leaves[2:])) == raw(certified["root"])
+
+
+def test_changes_are_what_eth_abi_encodes(pinned):
+    names = ("config_hash", "min_updates", "committee", "indices", "addresses")
+    for v in pinned("change")["changes"]:
+        values = [raw(v[name]) if name == "config_hash" else v[name] for name in names]
+        data = encode(["(bytes32,uint256,uint256[],uint256[],address[])"], [tuple(values)])
+        assert data == raw(v["bytes"])
+        assert h(data) == raw(v["change_hash"])
 
 
 def test_merkle_proofs_lead_to_the_roots(pinned):
@@ -102,18 +127,39 @@ def test_transcripts_follow_the_table_of_transitions(pinned):
     parts = [raw(v[name]) for name in ("config", "registry", "model", "reputations")]
     t = h(b"LF1G", where, *parts)
     assert t == raw(v["genesis"])
-    fields = {
-        "seal": (1, lambda s: raw(s["root"]) + word(s["n"])),
-        "force": (2, lambda s: word(s["index"]) + raw(s["leaf"])),
-        "scores": (3, lambda s: raw(s["root"])),
-        "certify": (4, lambda s: raw(s["manifest"]) + raw(s["model"]) + raw(s["reputations"])),
-        "abort": (6, lambda s: word(s["phase"])),
-    }
-    assert {step["kind"] for step in v["steps"]} == set(fields)
+    kinds = {name: number for number, (name, *_) in TRANSITIONS.items()}
+    assert {step["kind"] for step in v["steps"]} == set(kinds)
     for step in v["steps"]:
-        kind, spell = fields[step["kind"]]
-        t = h(t, word(kind), word(step["round"]), spell(step))
+        number = kinds[step["kind"]]
+        t = h(t, word(number), word(step["round"]), *fields_of(number, step))
         assert t == raw(step["transcript"])
+
+
+def test_a_tail_is_the_table_of_transitions_line_by_line(pinned):
+    v = pinned("tail")
+    t, tail = raw(v["before"]), b""
+    assert {step["kind"] for step in v["steps"]} == set(TRANSITIONS)
+    for step in v["steps"]:
+        line = b"".join((word(step["kind"]), word(step["round"]), *fields_of(step["kind"], step)))
+        t, tail = h(t, line), tail + line
+    assert tail == raw(v["tail"])
+    assert t == raw(v["after"])
+
+
+TRANSITIONS = {  # kind: name and fields, as docs/protocol.md lists them
+    1: ("seal", "root", "n"),
+    2: ("force", "index", "leaf"),
+    3: ("scores", "root"),
+    4: ("certify", "manifest", "model", "reputations"),
+    5: ("dispute", "fault", "culprits", "proof"),
+    6: ("abort", "phase"),
+    7: ("epoch", "epoch", "change"),
+}
+
+
+def fields_of(kind: int, step: dict[str, object]) -> list[bytes]:
+    values = [step[name] for name in TRANSITIONS[kind][1:]]
+    return [raw(value) if isinstance(value, str) else word(value) for value in values]
 
 
 FIELDS = {  # in the order in which docs/protocol.md lists them

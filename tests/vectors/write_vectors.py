@@ -19,8 +19,9 @@ from typing import Any
 
 from ledgerfed.protocol import merkle, transcript, typed_data
 from ledgerfed.protocol.canonical import canonical_json
+from ledgerfed.protocol.change import VACANT, Change
 from ledgerfed.protocol.configuration import FederationConfig, Gates, Windows
-from ledgerfed.protocol.evidence import ForcedLeaf, RoundEvidence, SignedLeaf, SignedScoreCommitment
+from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf, SignedScoreCommitment
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.fixedpoint import FixedVector
 from ledgerfed.protocol.hashing import EMPTY, keccak, to_hex
@@ -28,9 +29,21 @@ from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Manifest, Outcome, Reason, Verdict
 from ledgerfed.protocol.model import GlobalModel, encode_model, genesis_model
 from ledgerfed.protocol.payload import InformationUpdate, encode_update
-from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree
-from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector
+from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree, result_hash
+from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector, lower_median
 from ledgerfed.protocol.signature import address_of, sign_digest
+from ledgerfed.protocol.transition import (
+    Abort,
+    Certify,
+    Dispute,
+    EpochOpening,
+    Fault,
+    Force,
+    Scores,
+    Seal,
+    Transition,
+    tail_of,
+)
 
 HERE = Path(__file__).parent
 FEDERATION = Federation(31337, keccak(b"contract")[-20:])
@@ -40,6 +53,8 @@ DEPTH = 2
 OPENED_AT = keccak(b"transcript")
 SEALED_AT = keccak(b"sealed")
 GENESIS_REPUTATION = Reputation(Evidence(3 * ONE, 0), Evidence(0, 0))
+HEARD = ((58982,), (-65536, -300, 65536, 7, -1), ())
+"""Scores heard by node; the last one has none."""
 
 
 def configuration() -> FederationConfig:
@@ -61,7 +76,7 @@ def configuration() -> FederationConfig:
         basis=BASIS,
         width=3,
         depth=DEPTH,
-        committee=4,
+        committee=(0, 1, 3),
         min_updates=2,
         windows=Windows(commit=10, force=5, score=10, certify=10, challenge=10),
         gates=gates,
@@ -101,6 +116,26 @@ def score_vector() -> ScoreVector:
     return ScoreVector(7, 1, (ONE, -ONE, NOT_HELD, GATED), keccak(b"score salt"))
 
 
+def history() -> tuple[Transition, ...]:
+    """A forced leaf, the scores, a certificate and the dispute that it fell by, in round 7."""
+    certified = Certify(7, keccak(b"manifest"), keccak(b"new model"), keccak(b"new reputations"))
+    return (
+        Force(7, 2, openings()[1].leaf(FEDERATION)),
+        Scores(7, keccak(b"score root")),
+        certified,
+        Dispute(6, Fault.TWO_LEAVES, 2, keccak(b"first proof")),
+        Dispute(7, Fault.TWO_CERTIFICATES, 3, keccak(b"second proof")),
+    )
+
+
+def change() -> Change:
+    """Node 1 gets a new key, node 2 leaves, node 4 joins; another committee."""
+    joined = keccak(b"joined")[-20:]
+    return Change(
+        keccak(b"next configuration"), 2, (0, 1, 4), (1, 2, 4), (keccak(b"new key")[-20:], VACANT, joined)
+    )
+
+
 def evidence() -> RoundEvidence:
     leaf = openings()[0].leaf(FEDERATION)
     digest = typed_data.leaf_digest(FEDERATION, 7, 0, leaf, OPENED_AT, 120)
@@ -111,7 +146,7 @@ def evidence() -> RoundEvidence:
         round=7,
         opened_at=OPENED_AT,
         leaves=(SignedLeaf(0, leaf, 120, sign_digest(KEYS[0], digest)),),
-        forced=(ForcedLeaf(2, openings()[1].leaf(FEDERATION)),),
+        history=history(),
         openings=openings(),
         commitments=(SignedScoreCommitment(1, commitment, sign_digest(KEYS[1], signed)),),
         reveals=(score_vector(),),
@@ -126,9 +161,9 @@ def outcome() -> Outcome:
         base_model=keccak(b"base"),
         evidence=evidence().hash(),
         verdicts=(
-            Verdict(0, Reason.ADMITTED, 58982, 65536, measures),
-            Verdict(1, Reason.ABSENT),
-            Verdict(2, Reason.OUTLIER, -300, 0, measures),
+            Verdict(0, Reason.ADMITTED, 58982, 65536, measures, HEARD[0]),
+            Verdict(1, Reason.FAULT),
+            Verdict(2, Reason.OUTLIER, lower_median(HEARD[1]), 0, measures, HEARD[1]),
             Verdict(3, Reason.QUARANTINED),
         ),
         model=model(),
@@ -173,12 +208,39 @@ def score_vectors() -> dict[str, Any]:
 
 def reputation_vectors() -> dict[str, Any]:
     rows = _reputations()
+    medians = [lower_median(heard) if heard else None for heard in (*HEARD, ())]
+    results = [result_hash(*pair) for pair in zip(medians, (*HEARD, ()), strict=True)]
     return {
         "depth": DEPTH,
         "rows": [r.row() for r in rows],
         "leaves": [to_hex(r.leaf(i)) for i, r in enumerate(rows)],
         "values": [[r.trainer.value, r.validator.value] for r in rows],
         "root": to_hex(reputation_tree(rows, DEPTH).root),
+        "certified": {
+            "medians": medians,
+            "heard": [list(heard) for heard in (*HEARD, ())],
+            "results": [to_hex(result) for result in results],
+            "leaves": [to_hex(r.leaf(i, x)) for i, (r, x) in enumerate(zip(rows, results, strict=True))],
+            "root": to_hex(reputation_tree(rows, DEPTH, results).root),
+        },
+    }
+
+
+def change_vectors() -> dict[str, Any]:
+    changes = (change(), Change(keccak(b"next configuration"), 65535, (7,)))
+    return {
+        "changes": [
+            {
+                "config_hash": to_hex(c.config_hash),
+                "min_updates": c.min_updates,
+                "committee": list(c.committee),
+                "indices": list(c.indices),
+                "addresses": [to_hex(address) for address in c.addresses],
+                "bytes": to_hex(c.to_bytes()),
+                "change_hash": to_hex(c.hash()),
+            }
+            for c in changes
+        ]
     }
 
 
@@ -237,7 +299,30 @@ def transcript_vectors() -> dict[str, Any]:
     t = step(certified, "certify", round=1, **hashes)
     for number, phase in enumerate(tuple(transcript.Phase)[:3], start=2):
         t = step(transcript.after_abort(t, number, phase), "abort", round=number, phase=int(phase))
+    for number, fault in enumerate(Fault, start=3):
+        t = transcript.after_dispute(t, number, fault, 1 << fault, a)
+        step(t, "dispute", round=number, fault=int(fault), culprits=1 << fault, proof=to_hex(a))
+    t = step(transcript.after_epoch(t, 10, 1, b), "epoch", round=10, epoch=1, change=to_hex(b))
     return document
+
+
+def tail_vectors() -> dict[str, Any]:
+    every = (
+        Seal(7, keccak(b"root"), 2),
+        *history(),
+        Dispute(0, Fault.WRONG_MEDIAN, 0b1011, keccak(b"leaf")),
+        Abort(7, transcript.Phase.DISPUTED),
+        EpochOpening(8, 1, change().hash()),
+    )
+    t = OPENED_AT
+    for step in every:
+        t = step.after(t)
+    steps = [{name: _spell(getattr(x, name)) for name in ("kind", *x.__match_args__)} for x in every]
+    return {"before": to_hex(OPENED_AT), "steps": steps, "tail": to_hex(tail_of(every)), "after": to_hex(t)}
+
+
+def _spell(value: int | bytes) -> int | str:
+    return to_hex(value) if isinstance(value, bytes) else int(value)
 
 
 def typed_data_vectors() -> dict[str, Any]:
@@ -331,8 +416,10 @@ VECTORS: dict[str, Callable[[], dict[str, Any]]] = {
     "leaf": leaf_vectors,
     "score_commitment": score_vectors,
     "reputation": reputation_vectors,
+    "change": change_vectors,
     "merkle": merkle_vectors,
     "transcript": transcript_vectors,
+    "tail": tail_vectors,
     "typed_data": typed_data_vectors,
     "payload": payload_vectors,
     "model": model_vectors,
