@@ -17,6 +17,22 @@ from ledgerfed.protocol.signature import address_of
 
 DEPLOYER = address_of(stranger(b"deployer"))
 OWNER = address_of(stranger(b"owner"))
+# What state() says of the first round of four nodes, all on the committee, in the block of deployment.
+FIRST_STATE = {
+    "round": 1,
+    "phase": 0,
+    "end": 0,
+    "n": 0,
+    "forced": 0,
+    "epoch": 0,
+    "attempt": 0,
+    "committee": 4,
+    "min_updates": 2,
+    "notice": 0,
+    "sealer": 0,
+    "signers": 0,
+    "removed": 0,
+}
 
 
 class Evm(Protocol):
@@ -86,9 +102,15 @@ class Ledger:
         return self.evm.code(self.address)
 
     def state(self) -> dict[str, int]:
-        (entry,) = (e for e in round_ledger().abi if e.get("name") == "state")
+        return self._struct("state")
+
+    def node(self, address: bytes) -> dict[str, int]:
+        return self._struct("node", address)
+
+    def _struct(self, name: str, *arguments: object) -> dict[str, int]:
+        (entry,) = (e for e in round_ledger().abi if e.get("name") == name)
         names = [component["name"] for component in entry["outputs"][0]["components"]]
-        return dict(zip(names, self.view("state"), strict=True))
+        return dict(zip(names, self.view(name, *arguments), strict=True))
 
     def relayer(self) -> bytes:
         return bytes.fromhex(self.view("relayer")[2:])

@@ -9,26 +9,39 @@ from ledgerfed.protocol.hashing import keccak
 
 
 def test_the_committed_artifact_is_what_the_source_compiles_to():
-    source = compiler.SOURCE.read_text("utf-8")
-    assert compiler.render(compiler.compile_contract(source)) == compiler.TARGET.read_text("utf-8")
+    assert compiler.render(compiler.compile_contract(compiler.SOURCE)) == compiler.TARGET.read_text("utf-8")
 
 
-def test_the_artifact_names_source_compiler_and_layout():
+def test_the_artifact_names_sources_compiler_and_layout():
     document = json.loads(compiler.TARGET.read_text("utf-8"))
-    assert document["source_keccak"] == "0x" + keccak(compiler.SOURCE.read_bytes()).hex()
+    sources = {path.name: path for path in compiler.SOURCE.parent.glob("*.vy")}
+    assert set(sources) == {"RoundLedger.vy", "registry.vy", "statements.vy", "tree.vy"}
+    assert document["sources"] == {
+        name: "0x" + keccak(path.read_bytes()).hex() for name, path in sources.items()
+    }
     assert document["compiler"] == {
         "name": "vyper",
         "version": "0.4.3",
         "evm_version": "cancun",
         "optimize": "gas",
     }
-    slots = {name: entry["slot"] for name, entry in document["layout"]["storage_layout"].items()}
-    assert slots == {"_packed": 0, "_transcript": 1, "_registry": 2, "_members": 3}
+    layout = document["layout"]["storage_layout"]
+    assert {name: layout[name]["slot"] for name in ("_packed", "_transcript")} == {
+        "_packed": 0,
+        "_transcript": 1,
+    }
+    assert set(layout["registry"]) == {"words", "members", "committee", "vacant"}
+
+
+def test_the_contract_fits_the_limits_of_a_chain(deploy_ledger):
+    """EIP-170 caps the code of a contract, EIP-3860 what is sent to deploy it."""
+    assert len(deploy_ledger().code()) <= 24_576
+    assert len(round_ledger().creation_code) <= 49_152
 
 
 def test_a_deployed_contract_is_recognised_whatever_its_immutables(deploy_ledger):
     artifact = round_ledger()
-    codes = [deploy_ledger(committee=c).code() for c in (3, 4)]
+    codes = [deploy_ledger(depth=depth).code() for depth in (2, 3)]
     assert codes[0] != codes[1]
     for code in codes:
         assert artifact.matches(code)
@@ -39,9 +52,13 @@ def test_a_deployed_contract_is_recognised_whatever_its_immutables(deploy_ledger
 
 
 def test_every_external_function_is_documented():
-    from vyper import compile_code
+    from vyper.compiler import compile_from_file_input
+    from vyper.compiler.input_bundle import FilesystemInputBundle
 
-    natspec = compile_code(compiler.SOURCE.read_text("utf-8"), output_formats=["userdoc", "devdoc"])
+    bundle = FilesystemInputBundle([compiler.SOURCE.parent])
+    natspec = compile_from_file_input(
+        bundle.load_file(compiler.SOURCE.name), input_bundle=bundle, output_formats=["userdoc", "devdoc"]
+    )
     functions = [e for e in round_ledger().abi if e["type"] == "function"]
     documented = {signature.split("(")[0] for signature in natspec["userdoc"]["methods"]}
     assert {f["name"] for f in functions} <= documented
@@ -54,4 +71,4 @@ def test_every_external_function_is_documented():
 def test_another_compiler_is_refused(monkeypatch):
     monkeypatch.setattr(compiler, "COMPILER", "0.4.0")
     with pytest.raises(ConfigurationError, match=r"vyper 0\.4\.3 is installed; the artifact needs 0\.4\.0"):
-        compiler.compile_contract("")
+        compiler.compile_contract(compiler.SOURCE)

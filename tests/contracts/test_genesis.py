@@ -1,5 +1,5 @@
 import pytest
-from deployed_ledger import deploy
+from deployed_ledger import FIRST_STATE, OWNER, deploy
 from eth_utils import to_checksum_address
 
 from ledgerfed.protocol.federation import Federation
@@ -16,11 +16,20 @@ def test_the_first_transcript_is_the_python_genesis(ledger):
         ledger.reputations,
     )
     assert ledger.view("transcript") == expected
-    event = ledger.genesis.logs[-1]
+    event, ownership = ledger.genesis.logs[-2:]
     assert event.name == "Genesis"
+    assert event.values["config_hash"] == ledger.config_hash
+    assert event.values["model"] == ledger.model
+    assert event.values["reputations"] == ledger.reputations
     assert event.values["transcript"] == expected
     assert event.values["registry_hash"] == registry_hash(ledger.members)
     assert event.values["windows"] == ledger.windows
+    assert event.values["committee"] == (0, 1, 2, 3)
+    assert event.values["depth"] == 3
+    assert event.values["min_updates"] == 2
+    assert event.values["leaves_on_chain"] is False
+    assert ownership.name == "OwnershipTransferred"
+    assert ownership.values == {"previous": 0, "owner": int.from_bytes(OWNER, "big")}
 
 
 def test_genesis_logs_every_member_with_its_index(ledger):
@@ -31,36 +40,45 @@ def test_genesis_logs_every_member_with_its_index(ledger):
 
 
 def test_the_first_round_is_open_from_the_block_of_deployment(ledger):
-    block = ledger.genesis.block
-    assert ledger.state() == {
-        "round": 1,
-        "phase": 0,
-        "end": block,
-        "n": 0,
-        "forced": 0,
-        "epoch": 0,
-        "attempt": 0,
-    }
+    assert ledger.state() == FIRST_STATE | {"end": ledger.genesis.block}
 
 
 def test_views_say_what_the_constructor_was_given(deploy_ledger, reverts):
-    ledger = deploy_ledger(nodes=9, committee=7, depth=4, windows=(11, 12, 13, 14, 0), min_updates=3)
+    seats = (0, 2, 3, 4, 6, 7, 8)
+    ledger = deploy_ledger(
+        nodes=9,
+        committee=seats,
+        depth=4,
+        windows=(11, 12, 13, 14, 0),
+        min_updates=3,
+        leaves_on_chain=True,
+    )
     assert ledger.view("member_count") == 9
-    assert ledger.view("committee_size") == 7
+    assert ledger.view("committee") == seats
+    assert ledger.state()["committee"] == 7
+    assert ledger.state()["min_updates"] == 3
     assert ledger.view("quorum") == 5
+    assert ledger.view("leaves_on_chain") is True
+    assert ledger.view("owner") == "0x" + OWNER.hex()
+    assert ledger.view("successor") == "0x" + bytes(20).hex()
+    assert ledger.view("proposal") == bytes(32)
     assert ledger.view("depth") == 4
     assert ledger.view("windows") == (11, 12, 13, 14, 0)
-    assert ledger.view("min_updates") == 3
     assert ledger.view("config_hash") == ledger.config_hash
     for index, member in enumerate(ledger.members):
         assert ledger.view("member", index) == to_checksum_address(member).lower()
-        assert ledger.view("index_of", member) == index
-        assert ledger.view("last_forced", member) == 0
+        seat = seats.index(index) + 1 if index in seats else 0
+        assert ledger.node(member) == {
+            "index": index,
+            "joined": 0,
+            "last_forced": 0,
+            "seat": seat,
+            "removed": False,
+        }
     with reverts("no member has this index"):
         ledger.view("member", 9)
-    for view in ("index_of", "last_forced"):
-        with reverts("not a registered node"):
-            ledger.view(view, bytes(20))
+    with reverts("not a registered node"):
+        ledger.node(bytes(20))
 
 
 @pytest.mark.parametrize(
@@ -88,8 +106,12 @@ def test_the_typed_data_domain_binds_chain_and_contract(evm, local_evm):
     ("settings", "reason"),
     [
         ({"committee": 0}, "the committee is empty"),
-        ({"nodes": 40, "committee": 32, "depth": 6}, "more than 31"),
-        ({"nodes": 4, "committee": 5}, "larger than the registry"),
+        ({"nodes": 40, "committee": 32, "depth": 6}, "no reason"),  # the ABI has no list of 32
+        ({"nodes": 4, "committee": 5}, "a committee member is not registered"),
+        ({"nodes": 4, "committee": (0, 1, 4)}, "a committee member is not registered"),
+        ({"nodes": 4, "committee": (0, 2**256 - 1)}, "a committee member is not registered"),
+        ({"nodes": 4, "committee": (0, 2, 1)}, "not ascending"),
+        ({"nodes": 4, "committee": (0, 1, 1)}, "not ascending"),
         ({"nodes": 4, "depth": 1}, "do not fit a tree of this depth"),
         ({"depth": 21}, "the depth is more than 20"),
         ({"min_updates": 0}, "min_updates must be from 1"),
@@ -108,6 +130,6 @@ def test_a_federation_that_cannot_work_is_not_deployed(deploy_ledger, reverts, s
 
 
 def test_the_widest_federation_deploys(deploy_ledger):
-    ledger = deploy_ledger(nodes=300, committee=31, depth=20, windows=(2**24 - 1,) * 5, min_updates=300)
-    assert ledger.view("index_of", ledger.members[299]) == 299
+    ledger = deploy_ledger(nodes=200, committee=31, depth=20, windows=(2**24 - 1,) * 5, min_updates=200)
+    assert ledger.node(ledger.members[199])["index"] == 199
     assert ledger.genesis.gas_used < 1 << 24  # EIP-7825 caps a transaction
