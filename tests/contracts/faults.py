@@ -28,7 +28,7 @@ REPUTATION = (9 << 16, 3 << 16, 70_000, 5, 12)
 
 @dataclass(frozen=True)
 class Proof:
-    """A challenge: the function, its arguments by name in their order, and the transition that it leads to."""
+    """A challenge: the function, its arguments in their order, and the transition that it leads to."""
 
     call: str
     arguments: dict[str, object]
@@ -110,7 +110,7 @@ def two_certificates(
 
 
 def broken_receipt(play: Play, index: int, receipted: bytes, signer: int | None = None) -> Proof:
-    """A receipt of the sealer (or of another node) for a leaf at `index`, against what it has sealed there."""
+    """A receipt of the sealer (or another node) for a leaf at `index`, against what it has sealed there."""
     seal = next(step for step in reversed(play.steps) if isinstance(step, Seal))
     at, author = play.before(Seal), play.sealer if signer is None else signer
     digest = receipt_digest(play.ledger.federation, seal.round, index, receipted, at)
@@ -187,5 +187,3 @@ def wrong_median(play: Play, scored: Scored, signers: int) -> Proof:
     }
     dispute = Dispute(certified.round, Fault.WRONG_MEDIAN, signers, scored.leaf)
     return Proof("challenge_median", arguments, dispute)
-
-

@@ -10,13 +10,12 @@ from deployed_ledger import OWNER, Ledger
 from faults import Proof
 
 from ledgerfed.protocol.change import Change
-from ledgerfed.protocol.hashing import EMPTY, keccak
+from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.merkle import PositionalTree, build_tree
 from ledgerfed.protocol.signature import address_of, sign_digest
 from ledgerfed.protocol.transition import (
     Abort,
     Certify,
-    Dispute,
     EpochOpening,
     Force,
     Scores,
@@ -78,9 +77,8 @@ class Play:
         """Seal the leaves by index, those of nodes 0, 1 and 2 if nothing is said."""
         held = {i: leaf_of(i) for i in range(3)} if leaves is None else leaves
         self.tree = build_tree(held, self.ledger.depth if depth is None else depth)
-        self.wait()
-        sender = self.ledger.relayer()
-        self.sealer = self.ledger.view("node", sender)[0]
+        sender = self._relayer(self.ledger.windows[0])
+        self.sealer = self.ledger.node(sender)["index"]
         number = self.round
         self.ledger.transact("seal", number, self.tree.root, len(held), sender=sender)
         self.happened(Seal(number, self.tree.root, len(held)))
@@ -95,13 +93,14 @@ class Play:
 
     def scores(self) -> Play:
         """Anchor score commitments."""
-        self.wait()
-        number = self.round
-        self.ledger.transact("scores", number, SCORE_ROOT, sender=self.ledger.relayer())
+        sender, number = self._relayer(self.ledger.windows[2]), self.round
+        self.ledger.transact("scores", number, SCORE_ROOT, sender=sender)
         self.happened(Scores(number, SCORE_ROOT))
         return self
 
-    def certificate(self, outcome: tuple[bytes, ...] = OUTCOME, signers: Iterable[int] | None = None) -> bytes:
+    def certificate(
+        self, outcome: tuple[bytes, ...] = OUTCOME, signers: Iterable[int] | None = None
+    ) -> bytes:
         """The signatures of committee members (by registry index, the first q if nothing is said)."""
         signing = self.committee[: self.ledger.view("quorum")] if signers is None else signers
         t = Certify(self.round, *outcome).after(self.t)
@@ -157,6 +156,16 @@ class Play:
         """All that happened since the last transition of a kind."""
         return tail_of(self.steps[self._last(kind) + 1 :])
 
+    def _relayer(self, window: int) -> bytes:
+        """Who relays in the first block in which somebody may: in the second half if the turn is of a culprit."""
+        self.wait()
+        relayer = self.ledger.relayer()
+        if not self.ledger.node(relayer)["removed"]:
+            return relayer
+        self.wait(1 + window // 2)
+        members = (address_of(self.keys[index]) for index in self.committee)
+        return next(member for member in members if not self.ledger.node(member)["removed"])
+
     def _last(self, kind: type[Transition]) -> int:
         return max(place for place, step in enumerate(self.steps) if isinstance(step, kind))
 
@@ -164,5 +173,3 @@ class Play:
 def as_tuple(change: Change) -> tuple[object, ...]:
     """The argument of propose and open_epoch."""
     return (change.config_hash, change.min_updates, change.committee, change.indices, change.addresses)
-
-
