@@ -78,9 +78,10 @@ def test_two_certificates_for_one_scored_transcript_remove_their_signer(play):
     assert play.ledger.state() == before | after
 
 
-@pytest.mark.parametrize(("index", "sealed"), [(1, leaf_of(1)), (3, EMPTY)])
-def test_a_receipt_against_the_root_removes_the_sealer(play, index, sealed):
+@pytest.mark.parametrize("index", [1, 3])
+def test_a_receipt_against_the_root_removes_the_sealer(play, index):
     play.seal()
+    sealed = leaf_of(1) if index == 1 else EMPTY
     before, proof = play.ledger.state(), broken_receipt(play, index, OTHER_LEAF)
     assert proof.arguments["sealed"] == sealed
     receipt = play.challenge(proof)
