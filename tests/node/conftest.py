@@ -144,7 +144,7 @@ class World:
         return self
 
     def announce(self, after: FederationConfig, registry: dict[int, bytes]) -> Change:
-        """Let the owner propose `after` with these changes of the registry, and hand the document to a node."""
+        """Let the owner propose `after` with changes of the registry, and hand a node the document."""
         self.store(0).blobs.put(after.to_bytes())
         addresses = tuple(registry[index] for index in sorted(registry))
         change = Change(after.hash(), after.min_updates, after.committee, tuple(sorted(registry)), addresses)
