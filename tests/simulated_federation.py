@@ -11,13 +11,9 @@ from dataclasses import astuple, dataclass, field, replace
 
 from ledgerfed.protocol import transcript as after
 from ledgerfed.protocol.canonical import canonical_json
+from ledgerfed.protocol.change import VACANT, Change
 from ledgerfed.protocol.configuration import FederationConfig, Gates, Windows
-from ledgerfed.protocol.evidence import (
-    ForcedLeaf,
-    RoundEvidence,
-    SignedLeaf,
-    SignedScoreCommitment,
-)
+from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf, SignedScoreCommitment
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.fixedpoint import FixedVector
 from ledgerfed.protocol.hashing import EMPTY, keccak, to_hex, word
@@ -29,6 +25,7 @@ from ledgerfed.protocol.payload import InformationUpdate, encode_update, update_
 from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector
 from ledgerfed.protocol.signature import address_of, sign_digest
+from ledgerfed.protocol.transition import Certify, Dispute, Fault, Force, Scores, Transition
 from ledgerfed.protocol.typed_data import (
     certificate_digest,
     leaf_digest,
@@ -51,23 +48,62 @@ class Standing:
     opened_at: bytes
     model: GlobalModel
     reputations: tuple[Reputation, ...]
+    members: tuple[bytes, ...]
+    config: FederationConfig
+    epoch: int = 0
+    removed: frozenset[int] = frozenset()
+    history: tuple[Transition, ...] = ()
     leaves: tuple[SignedLeaf, ...] = ()
     openings: tuple[Opening, ...] = ()
-    forced: tuple[ForcedLeaf, ...] = ()
     vectors: tuple[ScoreVector, ...] = ()
     commitments: tuple[SignedScoreCommitment, ...] = ()
     refused: Mapping[int, Reason] = field(default_factory=dict)
+    scored: Standing | None = None
+    window_end: int = 0
+    change: Change | None = None
+    due: bool = False
+    owner: bytes = VACANT
+
+    @property
+    def phase(self) -> after.Phase:
+        """Where the round stands."""
+        if self.commitments:
+            return after.Phase.SCORED
+        return after.Phase.SEALED if self.leaves else after.Phase.OPEN
+
+    @property
+    def validators(self) -> list[int]:
+        """The registry indices of the committee that still have a part."""
+        return [index for index in self.config.committee if index not in self.removed]
+
+    def next(self, t: bytes, **changes: object) -> Standing:
+        """The round after this one, as it opens."""
+        opened = Standing(
+            self.round + 1, t, t, self.model, self.reputations, self.members, self.config, self.epoch
+        )
+        kept = {"removed": self.removed, "owner": self.owner, "change": self.change}
+        return replace(opened, due=self.change is not None, **kept | changes)
 
 
 class SimulatedFederation:
     """`EventSource` of the observer, and the steps of a round. Documents go to `blobs`."""
 
-    def __init__(self, blobs: BlobStore, nodes: int = 4, committee: int = 4, name: str = "demo") -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        nodes: int = 4,
+        committee: int = 4,
+        name: str = "demo",
+        room: int = 0,
+        owner: bytes = VACANT,
+    ) -> None:
         self.blobs = blobs
         self.keys = [keccak(b"simulated node" + word(index)) for index in range(nodes)]
         self.members = [address_of(key) for key in self.keys]
+        self._key_of = dict(zip(self.members, self.keys, strict=True))
         self.federation = Federation(31337, keccak(name.encode())[-20:])
-        self.config = _configuration(name, committee, depth=max(1, (nodes - 1).bit_length()))
+        self.config = _configuration(name, committee, depth=max(1, (nodes + room - 1).bit_length()))
+        self.owner = owner
         self._branch = b""
         self._blocks: list[tuple[BlockRecord, tuple[EventRecord, ...], Standing | None]] = []
         for _ in range(FIRST_BLOCK):
@@ -133,7 +169,8 @@ class SimulatedFederation:
     ) -> None:
         """Seal the leaves of all nodes but the absent ones and those who will force theirs."""
         now, leaves, openings = self.now, [], []
-        for node in (n for n in range(len(self.keys)) if n not in absent):
+        absent = {*absent, *(n for n, address in enumerate(now.members) if address == VACANT)}
+        for node in (n for n in range(len(now.members)) if n not in absent):
             opening = self._opening(node)
             if node not in withheld:
                 openings.append(opening)
@@ -143,27 +180,32 @@ class SimulatedFederation:
         reasons |= dict.fromkeys(withheld, Reason.WITHHELD)
         root = build_tree({leaf.index: leaf.leaf for leaf in leaves}, self.config.depth).root
         t = after.after_seal(now.t, now.round, root, len(leaves))
-        sealed = replace(now, t=t, leaves=tuple(leaves), openings=tuple(openings), refused=reasons)
+        said = {"leaves": tuple(leaves), "openings": tuple(openings), "refused": reasons}
+        sealed = replace(now, t=t, opened_at=now.t, history=(), scored=None, **said)
+        relayer = self.members[0]
         self._happen(
-            sealed, "Sealed", round=now.round, root=root, n=len(leaves), relayer=self.members[0], transcript=t
+            sealed, "Sealed", round=now.round, root=root, n=len(leaves), relayer=relayer, transcript=t
         )
 
     def force(self, node: int) -> None:
         """Let a node put its own leaf in."""
         now = self.now
         leaf = self._opening(node).leaf(self.federation)
-        t = after.after_force(now.t, now.round, node, leaf)
-        forced = replace(now, t=t, forced=(*now.forced, ForcedLeaf(node, leaf)))
+        step = Force(now.round, node, leaf)
+        t = step.after(now.t)
+        forced = replace(now, t=t, history=(*now.history, step))
         self._happen(forced, "Forced", round=now.round, index=node, leaf=leaf, transcript=t)
 
     def score(self) -> None:
         """Anchor the score commitments of the committee."""
         now = self.now
-        vectors = [self._vector(index) for index in range(self.config.committee)]
+        vectors = [self._vector(index) for index in now.validators]
         commitments = [self._commitment(vector) for vector in vectors]
         root = build_tree({c.index: c.commitment for c in commitments}, self.config.depth).root
-        t = after.after_scores(now.t, now.round, root)
-        scored = replace(now, t=t, vectors=tuple(vectors), commitments=tuple(commitments))
+        step = Scores(now.round, root)
+        t = step.after(now.t)
+        said = {"vectors": tuple(vectors), "commitments": tuple(commitments)}
+        scored = replace(now, t=t, history=(*now.history, step), **said)
         self._happen(scored, "Scored", round=now.round, root=root, relayer=self.members[0], transcript=t)
 
     def certify(self, *, publish: bool = True) -> Manifest:
@@ -175,20 +217,118 @@ class SimulatedFederation:
         if publish:
             self.publish(manifest, evidence)
         hashes = (manifest.hash(), manifest.model, manifest.reputation_root)
-        t = after.after_certify(now.t, now.round, *hashes)
+        step = Certify(now.round, *hashes)
+        t = step.after(now.t)
         digest = certificate_digest(self.federation, now.round, t)
-        signatures = [to_hex(sign_digest(key, digest)) for key in self.keys[: self.config.quorum]]
+        signers = now.validators[: now.config.quorum]
+        signatures = [to_hex(self._sign(index, digest)) for index in signers]
         names = dict(zip(("manifest", "model", "reputations"), hashes, strict=True))
-        following = Standing(now.round + 1, t, t, outcome.model, outcome.reputations)
+        following = now.next(
+            t,
+            model=outcome.model,
+            reputations=outcome.reputations,
+            scored=now,
+            history=(*now.history, step),
+            window_end=len(self._blocks) + now.config.windows.challenge,
+        )
         self._happen(following, "Certified", round=now.round, **names, transcript=t, signatures=signatures)
         return manifest
 
     def abort(self) -> None:
-        """Give the round up in phase OPEN."""
+        """Give the round up in the phase that it is in."""
         now = self.now
-        t = after.after_abort(now.t, now.round, after.Phase.OPEN)
-        following = Standing(now.round + 1, t, t, now.model, now.reputations)
-        self._happen(following, "Aborted", round=now.round, phase=0, transcript=t)
+        t = after.after_abort(now.t, now.round, now.phase)
+        self._happen(now.next(t), "Aborted", round=now.round, phase=int(now.phase), transcript=t)
+
+    def dispute(
+        self, culprits: int, fault: Fault = Fault.TWO_LEAVES, round_number: int | None = None
+    ) -> None:
+        """Prove a fault of a round, by default the current one; the contract's consequences follow."""
+        now = self.now
+        number = now.round if round_number is None else round_number
+        step = Dispute(number, fault, culprits, keccak(b"proof" + now.t))
+        t, before = step.after(now.t), now.scored
+        contested = before is not None and number == now.round - 1 and len(self._blocks) <= now.window_end
+        base = before if before is not None and contested else now
+        after_dispute = replace(
+            base,
+            t=t,
+            removed=now.removed | step.indices(now.config.committee),
+            history=(*now.history, step),
+            change=now.change,
+            due=now.due,
+        )
+        if after_dispute.phase is after.Phase.OPEN:
+            after_dispute = replace(after_dispute, opened_at=t)
+        told = {"round": number, "fault": int(fault), "culprits": culprits, "proof": step.proof}
+        disputed = ("Disputed", told | {"contested": contested, "transcript": t})
+        too_few = len(after_dispute.validators) < now.config.quorum
+        if after_dispute.phase is after.Phase.OPEN or not too_few:
+            self._append((disputed,), after_dispute)
+            return
+        end = after.after_abort(t, after_dispute.round, after.Phase.DISPUTED)
+        aborted = {"round": after_dispute.round, "phase": int(after.Phase.DISPUTED), "transcript": end}
+        self._append((disputed, ("Aborted", aborted)), after_dispute.next(end))
+
+    # ---- what the owner says ----
+
+    def change(
+        self,
+        *,
+        joins: int = 0,
+        leaves: Collection[int] = (),
+        rekeys: Collection[int] = (),
+        committee: tuple[int, ...] | None = None,
+    ) -> Change:
+        """A change of the present registry; the configuration that it names is published."""
+        now, entries = self.now, {}
+        for node in (*rekeys, *range(len(now.members), len(now.members) + joins)):
+            key = keccak(b"simulated key" + word(node) + word(now.epoch + 1))
+            self._key_of[address_of(key)] = key
+            entries[node] = address_of(key)
+        entries |= dict.fromkeys(leaves, VACANT)
+        config = replace(now.config, committee=committee or now.config.committee)
+        ordered = sorted(entries.items())
+        indices, addresses = tuple(k for k, _ in ordered), tuple(v for _, v in ordered)
+        config_hash = self.blobs.put(config.to_bytes())
+        return Change(config_hash, config.min_updates, config.committee, indices, addresses)
+
+    def propose(self, change: Change) -> None:
+        """Announce what the next epoch changes."""
+        now = self.now
+        announced = replace(now, change=change, due=False)
+        self._happen(announced, "EpochProposed", epoch=now.epoch + 1, change=change.to_bytes())
+
+    def open_epoch(self) -> None:
+        """Put what was announced in force."""
+        now, change = self.now, self.now.change
+        assert change is not None
+        epoch = now.epoch + 1
+        t = after.after_epoch(now.t, now.round, epoch, change.hash())
+        events: list[tuple[str, dict[str, object]]] = []
+        for node, address in zip(change.indices, change.addresses, strict=True):
+            if node < len(now.members):
+                left = {"index": node, "member": now.members[node], "epoch": epoch}
+                events.append(("MemberLeft", left))
+            if address != VACANT:
+                events.append(("MemberRegistered", {"index": node, "member": address, "epoch": epoch}))
+        told = {"config_hash": change.config_hash, "change_hash": change.hash()}
+        events.append(("EpochOpened", {"epoch": epoch, "round": now.round} | told | {"transcript": t}))
+        config = FederationConfig.from_bytes(self.blobs.get(change.config_hash))
+        members = change.apply(now.members)
+        newcomers = (Reputation(Evidence(0, 0), Evidence(0, 0)),) * (len(members) - len(now.members))
+        opened = Standing(now.round, t, t, now.model, (*now.reputations, *newcomers), members, config, epoch)
+        self._append(events, replace(opened, owner=now.owner))
+
+    def propose_owner(self, successor: bytes) -> None:
+        """Name who may take over."""
+        self._happen(self.now, "OwnershipProposed", owner=self.now.owner, successor=successor)
+
+    def accept_ownership(self, successor: bytes) -> None:
+        """Let the one who was named take over."""
+        now = self.now
+        taken = replace(now, owner=successor)
+        self._happen(taken, "OwnershipTransferred", previous=now.owner, owner=successor)
 
     def publish(self, manifest: Manifest, evidence: RoundEvidence) -> None:
         """Hand the documents of a round to the store."""
@@ -224,10 +364,11 @@ class SimulatedFederation:
 
     def _signed_leaf(self, opening: Opening) -> SignedLeaf:
         leaf, deadline = opening.leaf(self.federation), self.head().number + 50
-        digest = leaf_digest(
-            self.federation, opening.round, opening.index, leaf, self.now.opened_at, deadline
-        )
-        return SignedLeaf(opening.index, leaf, deadline, sign_digest(self.keys[opening.index], digest))
+        digest = leaf_digest(self.federation, opening.round, opening.index, leaf, self.now.t, deadline)
+        return SignedLeaf(opening.index, leaf, deadline, self._sign(opening.index, digest))
+
+    def _sign(self, node: int, digest: bytes) -> bytes:
+        return sign_digest(self._key_of[self.now.members[node]], digest)
 
     def _vector(self, validator: int) -> ScoreVector:
         now = self.now
@@ -241,7 +382,7 @@ class SimulatedFederation:
     def _commitment(self, vector: ScoreVector) -> SignedScoreCommitment:
         commitment = vector.commitment(self.federation)
         digest = score_commitment_digest(self.federation, vector.round, vector.index, commitment, self.now.t)
-        return SignedScoreCommitment(vector.index, commitment, sign_digest(self.keys[vector.index], digest))
+        return SignedScoreCommitment(vector.index, commitment, self._sign(vector.index, digest))
 
     def _evidence(self) -> RoundEvidence:
         now = self.now
@@ -250,15 +391,15 @@ class SimulatedFederation:
             now.round,
             now.opened_at,
             now.leaves,
-            now.forced,
+            now.history,
             now.openings,
             now.commitments,
-            now.vectors[: self.config.quorum],
+            now.vectors[: now.config.quorum],
         )
 
     def _outcome(self, evidence: RoundEvidence) -> Outcome:
         now = self.now
-        verdicts = tuple(self._verdict(node) for node in range(len(self.keys)))
+        verdicts = tuple(self._verdict(node) for node in range(len(now.members)))
         theta = FixedVector((1000 * now.round, -now.round), self.config.theta_scale)
         model = replace(now.model, contributors=sum(v.admitted for v in verdicts), theta=theta)
         reputations = tuple(
@@ -279,7 +420,8 @@ class SimulatedFederation:
     def _verdict(self, node: int) -> Verdict:
         reason = self.now.refused.get(node, Reason.ADMITTED)
         if reason is Reason.ADMITTED:
-            return Verdict(node, reason, 1000 * (node + 1), ONE, (("distance", 7 * node), ("trace", 900)))
+            score, measures = 1000 * (node + 1), (("distance", 7 * node), ("trace", 900))
+            return Verdict(node, reason, score, ONE, measures, heard=(score - 1, score, score + 1))
         measures = () if reason in (Reason.ABSENT, Reason.WITHHELD) else (("distance", 1 << 30),)
         return Verdict(node, reason, measures=measures)
 
@@ -304,12 +446,15 @@ class SimulatedFederation:
             "model": model.hash(),
             "reputations": root,
             "transcript": t,
-            "committee": config.committee,
+            "committee": list(config.committee),
             "depth": config.depth,
             "windows": list(astuple(config.windows)),
             "min_updates": config.min_updates,
+            "leaves_on_chain": config.leaves_on_chain,
         }
-        self._append((*events, ("Genesis", start)), Standing(1, t, t, model, reputations))
+        owned = ("OwnershipTransferred", {"previous": VACANT, "owner": self.owner})
+        begun = Standing(1, t, t, model, reputations, tuple(self.members), config, owner=self.owner)
+        self._append((*events, ("Genesis", start), owned), begun)
 
     def _happen(self, standing: Standing, kind: str, **arguments: object) -> None:
         self._append(((kind, arguments),), standing)
@@ -361,7 +506,7 @@ def _configuration(name: str, committee: int, depth: int) -> FederationConfig:
         basis=canonical_json({"target": {"lags": [1, 7]}}),
         width=2,
         depth=depth,
-        committee=committee,
+        committee=tuple(range(committee)),
         min_updates=1,
         windows=Windows(commit=6, force=3, score=6, certify=6, challenge=2),
         gates=gates,

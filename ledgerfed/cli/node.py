@@ -82,7 +82,7 @@ def run_node(options: NodeOptions, *, as_json: bool) -> int:
         tell = _teller(as_json=as_json)
         ports = Ports(signer, ledger, transport, store.journal, store.blobs)
         agent = NodeAgent(file.config, index, ports, bench, family, file.deployed_in, on_progress=tell)
-        service = NodeService(file.config, agent, transport, stop, options.poll, tell)
+        service = NodeService(agent, transport, stop, options.poll, tell)
         _tell_start(file, index, signer.address, transport, ledger.block_number(), as_json=as_json)
         service.run(options.rounds)
         if not stop.is_set():

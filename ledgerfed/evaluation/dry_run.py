@@ -40,11 +40,11 @@ def dry_rounds(
     """
     base = config.genesis_model()
     reputations: tuple[Reputation, ...] = (config.genesis_reputation,) * len(benches)
-    evidences: list[RoundEvidence] = []
+    decided: list[tuple[FederationConfig, RoundEvidence]] = []
     payloads: dict[bytes, bytes] = {}
     outcomes: list[Outcome] = []
     for number in range(1, rounds + 1):
-        history = past_updates(config, evidences, payloads, number)
+        history = past_updates(config, decided, payloads, number)
         commitments = []
         for index, (bench, local) in enumerate(zip(benches, locals_, strict=True)):
             context = TrainingContext(bench, local, base, number, index, history)
@@ -61,7 +61,7 @@ def dry_rounds(
         evidence = _evidence(number, commitments, reveals)
         outcome = decide_outcome(_given(config, base, reputations, evidence, commitments, history))
         base, reputations = outcome.model, outcome.reputations
-        evidences.append(evidence)
+        decided.append((config, evidence))
         outcomes.append(outcome)
     return tuple(outcomes)
 

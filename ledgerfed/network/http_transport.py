@@ -38,6 +38,7 @@ from ledgerfed.network.in_process import Handler
 from ledgerfed.network.inbox import Inbox
 from ledgerfed.network.message import MAX_MESSAGE_BYTES, Message
 from ledgerfed.network.session import Session
+from ledgerfed.protocol.change import VACANT
 from ledgerfed.protocol.federation import Federation, require_address
 from ledgerfed.protocol.hashing import keccak
 
@@ -49,13 +50,17 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A member and where its front door is: its 20-byte address and an HTTP URL, None when nobody knows."""
+    """A member and where its front door is: its 20-byte address and an HTTP URL, None when nobody knows.
+
+    The address is VACANT where a node has left: nobody can sign as it.
+    """
 
     address: bytes
     url: str | None
 
     def __post_init__(self) -> None:
-        require_address("the address of a peer", self.address)
+        if self.address != VACANT:
+            require_address("the address of a peer", self.address)
         if self.url is not None:
             require_peer_url(self.url)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from ledgerfed.errors import ConflictError, NotFoundError, TransactionRevertedError, WaitTimeoutError
 from ledgerfed.models import Family
 from ledgerfed.node import walk
-from ledgerfed.node.chain_view import ChainView
+from ledgerfed.node.chain_view import CertifiedRound, ChainView
 from ledgerfed.node.challenger import Challenger
 from ledgerfed.node.desk import Desk, Ports, Progress
 from ledgerfed.node.messages import Statement
@@ -106,6 +106,10 @@ class NodeAgent:
     def manifests(self) -> tuple[Manifest, ...]:
         """Return the manifests of the certified rounds, in order."""
         return tuple(self._desk.archive.manifest(done.manifest) for done in self.view.certified)
+
+    def config_of(self, done: CertifiedRound) -> FederationConfig:
+        """Return the configuration that a round was decided by; raises NotFoundError when nobody has it."""
+        return self._desk.archive.config(done.config_hash)
 
     def fetch(self, digest: bytes) -> bytes:
         """Return bytes by their hash, from this node or a peer; raises NotFoundError when nobody has them."""

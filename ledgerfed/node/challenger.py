@@ -61,8 +61,9 @@ class Challenger:
 
     def _proofs(self) -> Iterator[tuple[int, Challenge]]:
         """Yield what this node can prove now, with whom it convicts (MEDIANS: all signers)."""
-        for (_, signer), conflict in self._desk.notebook.conflicts.items():
-            yield signer, conflict
+        for notebook in (self._desk.notebook, self._desk.last_notebook):
+            for (_, signer), conflict in notebook.conflicts.items() if notebook else ():
+                yield signer, conflict
         yield from self._two_certificates()
         yield from self._broken_receipts()
         yield from self._doubled_indices()

@@ -80,6 +80,7 @@ class Desk:
         self._lookout = Lookout(ports.ledger, deployed_in)
         self.view = self._lookout.unread
         self.notebook = Notebook(config, self.view)
+        self.last_notebook: Notebook | None = None
         self.archive = Archive(self.fetch)
         self.proposals: dict[int, tuple[bytes, RoundEvidence]] = {}
         self.deeds = 0
@@ -116,12 +117,21 @@ class Desk:
         if rewound:
             self._said = {}
         if view.opened_at != before.opened_at:
-            self.notebook = Notebook(self.config, view)
+            self._turn_page(view)
             self.proposals, self._written = {}, {}
             self._said, self._noted, self._missed = {}, {}, {}
             self._recall_fallen()
         elif view.transcript != before.transcript:
             self.notebook.follow(view)
+
+    def _turn_page(self, view: ChainView) -> None:
+        """Begin the notebook of another round; that of the round before stays, since it can be contested."""
+        page, self.last_notebook = self.last_notebook, self.notebook
+        if page is not None and page.view.opened_at == view.opened_at:
+            self.notebook = page
+            page.follow(view)
+        else:
+            self.notebook = Notebook(self.config, view)
 
     def _config(self, view: ChainView) -> FederationConfig:
         known = self.config.hash() == view.config_hash
@@ -319,7 +329,10 @@ class Desk:
     # --- what arrives ---------------------------------------------------------------------------------
 
     def _take_evidence(self, message: Message) -> None:
-        self.notebook.merge(RoundEvidence.from_bytes(message.data), message.sender)
+        fragment = RoundEvidence.from_bytes(message.data)
+        self.notebook.merge(fragment, message.sender)
+        if self.last_notebook is not None:
+            self.last_notebook.merge(fragment, message.sender)
 
     def _take_proposal(self, message: Message) -> None:
         proposal = RoundEvidence.from_bytes(message.data)

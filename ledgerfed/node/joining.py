@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ledgerfed.errors import ConfigurationError, NotFoundError
-from ledgerfed.ledger.views import Terms
+from ledgerfed.ledger.views import LedgerState
 from ledgerfed.network import Peer
 from ledgerfed.node.federation_file import FederationFile
 from ledgerfed.protocol.federation import Federation
@@ -16,7 +16,14 @@ class Registry(Protocol):
     """The contract, as far as it says who belongs to it (`ledgerfed.ledger.LedgerGateway`)."""
 
     federation: Federation
-    terms: Terms
+
+    def config_hash(self) -> bytes:
+        """Return the hash of the configuration of the epoch."""
+        ...
+
+    def state(self) -> LedgerState:
+        """Return where the federation stands."""
+        ...
 
     def members(self) -> tuple[bytes, ...]:
         """Return the addresses of all nodes by registry index."""
@@ -26,17 +33,22 @@ class Registry(Protocol):
 def peers_on_chain(ledger: Registry, file: FederationFile) -> tuple[Peer, ...]:
     """Return the members as the contract lists them, with the URLs that the file gives to their addresses.
 
+    After the first epoch the contract may well have other rules and members than the file; the node compares
+    them with the history then (`membership`). A node that has left is listed without an address.
+
     Raises:
         ConfigurationError: the contract was deployed for other rules, or does not list a member of the file.
     """
-    if ledger.terms.config_hash != file.config.hash():
+    addresses, found = ledger.members(), ledger.config_hash()
+    urls = {peer.address: peer.url for peer in file.members}
+    if ledger.state().epoch:
+        return tuple(Peer(address, urls.get(address)) for address in addresses)
+    if found != file.config.hash():
         raise ConfigurationError(
             f"the contract {to_hex(ledger.federation.contract)} was deployed for the configuration "
-            f"{to_hex(ledger.terms.config_hash)}, the federation file holds {to_hex(file.config.hash())}; "
+            f"{to_hex(found)}, the federation file holds {to_hex(file.config.hash())}; "
             "ask whoever deployed it for the right file"
         )
-    addresses = ledger.members()
-    urls = {peer.address: peer.url for peer in file.members}
     for index, address in enumerate(peer.address for peer in file.members):
         if address not in addresses:
             raise ConfigurationError(

@@ -45,7 +45,6 @@ class NodeService:
     """Runs one agent until it is told to stop, or a round is over.
 
     Args:
-        config: the federation's configuration.
         agent: the node.
         mail: what wakes it between blocks.
         stop: set when the node is to end.
@@ -56,7 +55,6 @@ class NodeService:
 
     def __init__(
         self,
-        config: FederationConfig,
         agent: NodeAgent,
         mail: Mail,
         stop: threading.Event,
@@ -64,7 +62,6 @@ class NodeService:
         on_progress: Callable[[Progress], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config = config
         self._agent = agent
         self._mail = mail
         self._stop = stop
@@ -144,7 +141,7 @@ class NodeService:
 
     def _keep(self, done: CertifiedRound) -> Manifest:
         manifest = Manifest.from_bytes(self._agent.fetch(done.manifest))
-        for digest in documents_of(self._config, manifest, self._agent.fetch):
+        for digest in documents_of(self._agent.config_of(done), manifest, self._agent.fetch):
             self._agent.fetch(digest)
         return manifest
 

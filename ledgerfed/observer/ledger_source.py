@@ -11,6 +11,7 @@ from ledgerfed.ledger.events import Certified, LedgerEvent
 from ledgerfed.ledger.gateway import LedgerGateway
 from ledgerfed.ledger.inspection import observe_transaction
 from ledgerfed.ledger.rpc import JsonRpc
+from ledgerfed.protocol.change import Change
 from ledgerfed.protocol.hashing import to_hex
 from ledgerfed.store.records import BlockRecord, EventRecord
 
@@ -50,6 +51,14 @@ class LedgerSource:
 
 
 def _spell(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return to_hex(value)
-    return list(value) if isinstance(value, tuple) else int(value)
+    match value:
+        case bytes():
+            return to_hex(value)
+        case Change():
+            return to_hex(value.to_bytes())
+        case tuple():
+            return list(value)
+        case bool():
+            return value
+        case _:
+            return int(value)

@@ -7,12 +7,31 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from ledgerfed.errors import InvalidValueError, NotFoundError, VerificationError
-from ledgerfed.observer.reducer import Standing, reduce_event
-from ledgerfed.observer.unfold import Blobs, unfold_genesis, unfold_round
+from ledgerfed.observer.reducer import reduce_event
+from ledgerfed.observer.standing import Standing
+from ledgerfed.observer.unfold import Blobs, evidence_of, unfold_genesis, unfold_round
+from ledgerfed.protocol.transcript import Phase
 from ledgerfed.store.chain_log import canonical_events
-from ledgerfed.store.projections import add_parts, clear_projections, put_genesis, put_round
-from ledgerfed.store.reading import read_genesis, read_head, read_members, unfinished_rounds
-from ledgerfed.store.records import EventRecord, FederationRecord, RoundRecord
+from ledgerfed.store.projections import (
+    add_rows,
+    clear_projections,
+    drop_outcome,
+    drop_proposal,
+    put_rows,
+)
+from ledgerfed.store.reading import (
+    count_disputes,
+    fallen_without_evidence,
+    read_epoch,
+    read_genesis,
+    read_head,
+    read_members,
+    read_ownership,
+    read_proposal,
+    read_round,
+    unfinished_rounds,
+)
+from ledgerfed.store.records import EpochRecord, EventRecord, FederationRecord, RoundRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +44,43 @@ class Waiting:
 
 def standing_of(connection: Connection, record: FederationRecord) -> Standing:
     """Return where a federation stands by its projections."""
-    members = tuple(read_members(connection, record.id))
+    head, epoch = read_head(connection, record.id), read_epoch(connection, record.id)
     return Standing(
-        record.federation, members, read_genesis(connection, record.id), read_head(connection, record.id)
+        record.federation,
+        tuple(read_members(connection, record.id)),
+        read_genesis(connection, record.id),
+        epoch,
+        head,
+        _contestable(connection, record, head, epoch),
+        read_proposal(connection, record.id),
+        read_ownership(connection, record.id),
+        count_disputes(connection, record.id),
     )
+
+
+def _contestable(
+    connection: Connection, record: FederationRecord, head: RoundRecord | None, epoch: EpochRecord | None
+) -> RoundRecord | None:
+    """Return the round before, if it was certified and neither a seal nor an epoch came since."""
+    if head is None or epoch is None or head.phase != Phase.OPEN:
+        return None
+    before = read_round(connection, record.id, head.number - 1)
+    if before is None or before.phase != Phase.CERTIFIED or epoch.first_round == head.number:
+        return None
+    return before
 
 
 def apply_event(
     connection: Connection, record: FederationRecord, standing: Standing, block: int, event: EventRecord
 ) -> Standing:
     """Write what an event changes and return the standing after it; raises as `reduce_event`."""
-    change = reduce_event(standing, block, event)
-    if change.genesis is not None:
-        put_genesis(connection, record.id, change.genesis)
-    for row in change.rounds:
-        put_round(connection, record.id, row)
-    add_parts(connection, record.id, change.parts)
-    return change.standing
+    effect = reduce_event(standing, block, event)
+    if effect.reopened is not None:
+        drop_outcome(connection, record.id, effect.reopened)
+    if effect.opens_epoch:
+        drop_proposal(connection, record.id)
+    put_rows(connection, record.id, effect.rows)
+    return effect.standing
 
 
 def anything_folded(connection: Connection, record: FederationRecord) -> bool:
@@ -49,7 +88,8 @@ def anything_folded(connection: Connection, record: FederationRecord) -> bool:
     start = read_genesis(connection, record.id)
     if start is None:
         return False
-    return not start.unfolded or bool(unfinished_rounds(connection, record.id))
+    unfinished = unfinished_rounds(connection, record.id) or fallen_without_evidence(connection, record.id)
+    return not start.unfolded or bool(unfinished)
 
 
 def unfold_all(connection: Connection, record: FederationRecord, blobs: Blobs) -> list[Waiting]:
@@ -60,9 +100,9 @@ def unfold_all(connection: Connection, record: FederationRecord, blobs: Blobs) -
     waiting = []
     try:
         if not start.unfolded:
-            members = len(read_members(connection, record.id))
-            add_parts(connection, record.id, unfold_genesis(start, members, blobs))
-            put_genesis(connection, record.id, replace(start, unfolded=True))
+            members = sum(member.joined == 0 for member in read_members(connection, record.id))
+            add_rows(connection, record.id, unfold_genesis(start, members, blobs))
+            put_rows(connection, record.id, [replace(start, unfolded=True)])
     except (NotFoundError, VerificationError, InvalidValueError) as error:
         waiting.append(Waiting(0, str(error)))
     for certified in unfinished_rounds(connection, record.id):
@@ -71,8 +111,12 @@ def unfold_all(connection: Connection, record: FederationRecord, blobs: Blobs) -
         except (NotFoundError, VerificationError, InvalidValueError) as error:
             waiting.append(Waiting(certified.number, str(error)))
             continue
-        add_parts(connection, record.id, rows)
-        put_round(connection, record.id, _unfolded(certified, evidence))
+        add_rows(connection, record.id, rows)
+        put_rows(connection, record.id, [replace(certified, evidence=evidence, unfolded=True)])
+    for voided in fallen_without_evidence(connection, record.id):
+        evidence_hash = evidence_of(voided.manifest, blobs)
+        if evidence_hash is not None:
+            put_rows(connection, record.id, [replace(voided, evidence=evidence_hash)])
     return waiting
 
 
@@ -83,7 +127,3 @@ def rebuild(connection: Connection, record: FederationRecord, blobs: Blobs) -> l
     for block, event in list(canonical_events(connection, record.id)):
         standing = apply_event(connection, record, standing, block, event)
     return unfold_all(connection, record, blobs)
-
-
-def _unfolded(certified: RoundRecord, evidence: bytes) -> RoundRecord:
-    return replace(certified, evidence=evidence, unfolded=True)

@@ -20,8 +20,8 @@ class EventSource(Protocol):
     def events(self, block_hash: bytes) -> Sequence[EventRecord]:
         """Return the contract's events of one block in log order, asked for by hash.
 
-        Kinds and argument names are those of `contracts/RoundLedger.vy`, hashes and addresses in 0x hex. A
-        Certified event carries `signatures` besides, the 65-byte signatures of its transaction in 0x hex.
+        Kinds and argument names are those of `contracts/RoundLedger.vy`, bytes in 0x hex. A Certified event
+        carries `signatures` besides, the 65-byte signatures of its transaction in 0x hex.
 
         Raises:
             NotFoundError: the block left the chain.

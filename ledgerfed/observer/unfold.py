@@ -3,20 +3,23 @@
 Rules:
 - a document counts only if it is what the chain committed to: its hash is checked by the blob store, what it
   says of itself (federation, round, roots) is checked here;
-- a missing document is no error: the round waits.
+- a missing document is no error: the round waits;
+- only a certificate that stands is unfolded; of one that fell, the hashes are kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from ledgerfed.errors import VerificationError
+from ledgerfed.errors import InvalidValueError, NotFoundError, VerificationError
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.manifest import Manifest, Verdict
 from ledgerfed.protocol.merkle import build_tree
 from ledgerfed.protocol.reputation import Reputation, reputation_tree
+from ledgerfed.protocol.transcript import after_certify, after_seal
 from ledgerfed.store.records import (
     GenesisRecord,
     ReputationRecord,
@@ -63,8 +66,18 @@ def unfold_round(
     _check_evidence(federation, certified, evidence, start.depth)
     rows: Rows = [_update(evidence, verdict) for verdict in manifest.verdicts]
     rows += _scores(evidence)
-    rows += _reputations(certified.number, manifest.reputations, start.depth, manifest.reputation_root)
+    results = [verdict.result for verdict in manifest.verdicts]
+    root = manifest.reputation_root
+    rows += _reputations(certified.number, manifest.reputations, start.depth, root, results)
     return manifest.evidence, rows
+
+
+def evidence_of(manifest: bytes, blobs: Blobs) -> bytes | None:
+    """Return the evidence hash in a manifest, None when it is not here or is no manifest."""
+    try:
+        return Manifest.from_bytes(blobs.get(manifest)).evidence
+    except (NotFoundError, InvalidValueError):
+        return None
 
 
 def _check_manifest(federation: Federation, certified: RoundRecord, manifest: Manifest) -> None:
@@ -95,8 +108,8 @@ def _check_evidence(
         evidence.opened_at,
         build_tree({item.index: item.leaf for item in evidence.leaves}, depth).root,
         len(evidence.leaves),
-        len(evidence.forced),
         build_tree({item.index: item.commitment for item in evidence.commitments}, depth).root,
+        _certified_at(certified, evidence),
     )
     chain = (
         federation,
@@ -104,15 +117,29 @@ def _check_evidence(
         certified.opened_at,
         certified.root,
         certified.n,
-        certified.forced,
         certified.score_root,
+        certified.transcript,
     )
-    names = ("federation", "round", "opened_at", "root", "n", "forced", "score_root")
+    names = ("federation", "round", "opened_at", "root", "n", "score_root", "history")
     wrong = [name for name, a, b in zip(names, told, chain, strict=True) if a != b]
     if wrong:
         raise VerificationError(
             f"the evidence of round {certified.number} contradicts the chain in {', '.join(wrong)}"
         )
+
+
+def _certified_at(certified: RoundRecord, evidence: RoundEvidence) -> bytes:
+    """Return the transcript that the history in the evidence leads to with the certified outcome."""
+    root, n, model, reputations = certified.root, certified.n, certified.model, certified.reputation_root
+    assert root is not None
+    assert n is not None
+    assert certified.manifest is not None
+    assert model is not None
+    assert reputations is not None
+    t = after_seal(evidence.opened_at, certified.number, root, n)
+    for transition in evidence.history:
+        t = transition.after(t)
+    return after_certify(t, certified.number, certified.manifest, model, reputations)
 
 
 def _update(evidence: RoundEvidence, verdict: Verdict) -> UpdateRecord:
@@ -136,6 +163,7 @@ def _update(evidence: RoundEvidence, verdict: Verdict) -> UpdateRecord:
         score=verdict.score,
         weight=verdict.weight,
         measures=dict(verdict.measures),
+        heard=verdict.heard,
     )
 
 
@@ -158,8 +186,12 @@ def _scores(evidence: RoundEvidence) -> list[ScoreRecord]:
 
 
 def _reputations(
-    round_number: int, values: tuple[Reputation, ...], depth: int, root: bytes
+    round_number: int,
+    values: tuple[Reputation, ...],
+    depth: int,
+    root: bytes,
+    results: Sequence[bytes] | None = None,
 ) -> list[ReputationRecord]:
-    if reputation_tree(values, depth).root != root:
+    if reputation_tree(values, depth, results).root != root:
         raise VerificationError(f"the reputations after round {round_number} do not have the certified root")
     return [ReputationRecord(round_number, node, *value.row()) for node, value in enumerate(values)]

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from ledgerfed.protocol.canonical import canonical_json
 from ledgerfed.store.records import (
     CertificateRecord,
+    DisputeRecord,
+    EpochRecord,
+    FallenRecord,
     GenesisRecord,
+    KeyRecord,
     MemberRecord,
+    OwnershipRecord,
+    ProposalRecord,
     ReputationRecord,
     RoundRecord,
     ScoreRecord,
@@ -26,8 +32,14 @@ from ledgerfed.store.records import (
 from ledgerfed.store.tables import (
     PROJECTIONS,
     certificates,
+    disputes,
+    epochs,
+    fallen,
     genesis,
+    member_keys,
     members,
+    ownership,
+    proposals,
     reputations,
     responses,
     rounds,
@@ -35,33 +47,68 @@ from ledgerfed.store.tables import (
     updates,
 )
 
-Part = MemberRecord | CertificateRecord | UpdateRecord | ScoreRecord | ReputationRecord
-_TABLES: Mapping[type[Part], Table] = {
+Projected: TypeAlias = (
+    GenesisRecord
+    | MemberRecord
+    | KeyRecord
+    | EpochRecord
+    | ProposalRecord
+    | OwnershipRecord
+    | DisputeRecord
+    | RoundRecord
+    | CertificateRecord
+    | FallenRecord
+    | UpdateRecord
+    | ScoreRecord
+    | ReputationRecord
+)
+_TABLES: Mapping[type[Projected], Table] = {
+    GenesisRecord: genesis,
     MemberRecord: members,
+    KeyRecord: member_keys,
+    EpochRecord: epochs,
+    ProposalRecord: proposals,
+    OwnershipRecord: ownership,
+    DisputeRecord: disputes,
+    RoundRecord: rounds,
     CertificateRecord: certificates,
+    FallenRecord: fallen,
     UpdateRecord: updates,
     ScoreRecord: scores,
     ReputationRecord: reputations,
 }
-_P = TypeVar("_P", bound=Part)
 
 
-def put_genesis(connection: Connection, federation: int, record: GenesisRecord) -> None:
-    """Enter what a federation started from, or replace it."""
-    _put(connection, genesis, {"federation": federation}, _values(record))
+def put_rows(connection: Connection, federation: int, records: Iterable[Projected]) -> None:
+    """Enter rows, each in place of the one with its key."""
+    for record in records:
+        table, values = _TABLES[type(record)], _values(record)
+        key = {c.name: values.get(c.name, federation) for c in table.primary_key.columns}
+        same = [table.c[name] == value for name, value in key.items()]
+        if connection.execute(update(table).where(*same).values(values)).rowcount == 0:
+            connection.execute(insert(table).values(values | key))
 
 
-def put_round(connection: Connection, federation: int, record: RoundRecord) -> None:
-    """Enter a round, or replace it."""
-    _put(connection, rounds, {"federation": federation, "number": record.number}, _values(record))
-
-
-def add_parts(connection: Connection, federation: int, records: Sequence[Part]) -> None:
-    """Enter members, certificates, updates, scores or reputations; one kind or several."""
+def add_rows(connection: Connection, federation: int, records: Sequence[Projected]) -> None:
+    """Enter rows that are new, of one kind or several."""
     for kind, table in _TABLES.items():
         values = [{"federation": federation} | _values(r) for r in records if isinstance(r, kind)]
         if values:
             connection.execute(insert(table), values)
+
+
+def drop_outcome(connection: Connection, federation: int, round_number: int) -> None:
+    """Delete what a voided certificate led to: the rows of its documents, and the round after it."""
+    for table in (updates, scores, reputations):
+        same = (table.c.federation == federation) & (table.c.round == round_number)
+        connection.execute(delete(table).where(same))
+    following = (rounds.c.federation == federation) & (rounds.c.number == round_number + 1)
+    connection.execute(delete(rounds).where(following))
+
+
+def drop_proposal(connection: Connection, federation: int) -> None:
+    """Delete the announcement of an epoch."""
+    connection.execute(delete(proposals).where(proposals.c.federation == federation))
 
 
 def clear_projections(connection: Connection, federation: int) -> None:
@@ -93,14 +140,6 @@ def projection_digest(connection: Connection, federation: int) -> bytes:
     return digest.digest()
 
 
-def _put(
-    connection: Connection, table: Table, key: Mapping[str, object], values: Mapping[str, object]
-) -> None:
-    same = [table.c[name] == value for name, value in key.items()]
-    if connection.execute(update(table).where(*same).values(values)).rowcount == 0:
-        connection.execute(insert(table).values({**key, **values}))
-
-
 def _values(record: Any) -> dict[str, object]:
     return {field.name: _stored(field.name, getattr(record, field.name)) for field in fields(record)}
 
@@ -108,8 +147,12 @@ def _values(record: Any) -> dict[str, object]:
 def _stored(name: str, value: Any) -> object:
     if name == "measures":
         return canonical_json(value).decode()
-    if name == "windows":
-        return canonical_json({"windows": list(value)}).decode()
-    if name == "scores" and value is not None:
+    if name in _LISTS:
+        return canonical_json({name: list(value)}).decode()
+    if name in _SCORES and value is not None:
         return struct.pack(f"<{len(value)}i", *value)
     return value
+
+
+_LISTS = ("windows", "committee", "nodes")
+_SCORES = ("scores", "heard")

@@ -9,19 +9,40 @@ import json
 import struct
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, column, func, select, table, tuple_
+from sqlalchemy import Connection, Row, Select, case, column, func, select, table, tuple_
 
+from ledgerfed.protocol.transcript import Phase
 from ledgerfed.store.records import (
     CertificateRecord,
+    DisputeRecord,
+    EpochRecord,
+    FallenRecord,
     GenesisRecord,
+    KeyRecord,
     MemberRecord,
+    OwnershipRecord,
+    ProposalRecord,
     ReputationRecord,
     RoundRecord,
     ScoreRecord,
     TrailRecord,
     UpdateRecord,
 )
-from ledgerfed.store.tables import certificates, genesis, members, reputations, rounds, scores, updates
+from ledgerfed.store.tables import (
+    certificates,
+    disputes,
+    epochs,
+    fallen,
+    genesis,
+    member_keys,
+    members,
+    ownership,
+    proposals,
+    reputations,
+    rounds,
+    scores,
+    updates,
+)
 
 _TRAIL_COLUMNS = (
     "block_number",
@@ -42,12 +63,11 @@ def read_genesis(connection: Connection, federation: int) -> GenesisRecord | Non
     row = connection.execute(select(genesis).where(genesis.c.federation == federation)).one_or_none()
     if row is None:
         return None
-    values = _plain(row)
-    return GenesisRecord(**values | {"windows": tuple(json.loads(values["windows"])["windows"])})
+    return GenesisRecord(**_listed(row, "windows", "committee"))
 
 
 def read_members(connection: Connection, federation: int) -> list[MemberRecord]:
-    """Return the registry in index order."""
+    """Return the registry in index order, with the nodes that left."""
     query = select(members).where(members.c.federation == federation).order_by(members.c.node)
     return [MemberRecord(**_plain(row)) for row in connection.execute(query)]
 
@@ -62,9 +82,12 @@ def read_head(connection: Connection, federation: int) -> RoundRecord | None:
     return _one_round(connection, _rounds(federation).order_by(rounds.c.number.desc()).limit(1))
 
 
-def read_final_round(connection: Connection, federation: int, finalized: int) -> RoundRecord | None:
-    """Return the newest round that ended in a block up to `finalized`, or None."""
-    query = _rounds(federation).where(rounds.c.ended_block <= finalized)
+def read_final_round(
+    connection: Connection, federation: int, finalized: int, challenge_window: int
+) -> RoundRecord | None:
+    """Return the newest round whose end no block after `finalized` can change, or None."""
+    open_for = case((rounds.c.phase == int(Phase.CERTIFIED), challenge_window), else_=0)
+    query = _rounds(federation).where(rounds.c.ended_block + open_for <= finalized)
     return _one_round(connection, query.order_by(rounds.c.number.desc()).limit(1))
 
 
@@ -108,6 +131,84 @@ def unfinished_rounds(connection: Connection, federation: int) -> list[RoundReco
     return [RoundRecord(**_plain(row)) for row in connection.execute(query.order_by(rounds.c.number))]
 
 
+def read_fallen(connection: Connection, federation: int, round_number: int) -> list[FallenRecord]:
+    """Return the certificates of a round that disputes voided, oldest first."""
+    c = fallen.c
+    query = select(fallen).where(c.federation == federation, c.round == round_number).order_by(c.attempt)
+    return [FallenRecord(**_plain(row)) for row in connection.execute(query)]
+
+
+def fallen_without_evidence(connection: Connection, federation: int) -> list[FallenRecord]:
+    """Return the voided certificates whose manifest was not found yet."""
+    query = select(fallen).where(fallen.c.federation == federation, fallen.c.evidence.is_(None))
+    rows = connection.execute(query.order_by(fallen.c.round, fallen.c.attempt))
+    return [FallenRecord(**_plain(row)) for row in rows]
+
+
+def read_keys(connection: Connection, federation: int, node: int | None = None) -> list[KeyRecord]:
+    """Return the keys of a node, or of all, by registry index and epoch."""
+    c = member_keys.c
+    query = select(member_keys).where(c.federation == federation).order_by(c.node, c.epoch)
+    if node is not None:
+        query = query.where(c.node == node)
+    return [KeyRecord(**_plain(row)) for row in connection.execute(query)]
+
+
+def read_epoch(connection: Connection, federation: int, number: int | None = None) -> EpochRecord | None:
+    """Return an epoch, by default the present one; None when there is none."""
+    query = select(epochs).where(epochs.c.federation == federation)
+    if number is not None:
+        query = query.where(epochs.c.number == number)
+    row = connection.execute(query.order_by(epochs.c.number.desc()).limit(1)).one_or_none()
+    return None if row is None else _epoch(row)
+
+
+def read_epochs(
+    connection: Connection, federation: int, *, after: int | None, limit: int
+) -> list[EpochRecord]:
+    """Return up to `limit` epochs below number `after` (None: from the newest), newest first."""
+    query = select(epochs).where(epochs.c.federation == federation)
+    if after is not None:
+        query = query.where(epochs.c.number < after)
+    rows = connection.execute(query.order_by(epochs.c.number.desc()).limit(limit))
+    return [_epoch(row) for row in rows]
+
+
+def read_proposal(connection: Connection, federation: int) -> ProposalRecord | None:
+    """Return what is announced for the next epoch, or None."""
+    row = connection.execute(select(proposals).where(proposals.c.federation == federation)).one_or_none()
+    return None if row is None else ProposalRecord(**_plain(row))
+
+
+def read_ownership(connection: Connection, federation: int) -> OwnershipRecord | None:
+    """Return who owns a federation, None when its contract knows no owner."""
+    row = connection.execute(select(ownership).where(ownership.c.federation == federation)).one_or_none()
+    return None if row is None else OwnershipRecord(**_plain(row))
+
+
+def read_disputes(
+    connection: Connection,
+    federation: int,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+    round_number: int | None = None,
+) -> list[DisputeRecord]:
+    """Return up to `limit` disputes behind number `after`, oldest first."""
+    c = disputes.c
+    query = select(disputes).where(c.federation == federation, c.number > after)
+    if round_number is not None:
+        query = query.where(c.round == round_number)
+    rows = connection.execute(query.order_by(c.number).limit(limit))
+    return [DisputeRecord(**_listed(row, "nodes")) for row in rows]
+
+
+def count_disputes(connection: Connection, federation: int) -> int:
+    """Return how many disputes there were."""
+    query = select(func.count()).where(disputes.c.federation == federation)
+    return int(connection.execute(query).scalar_one())
+
+
 def read_updates(
     connection: Connection,
     federation: int,
@@ -132,10 +233,13 @@ def read_scores(connection: Connection, federation: int, round_number: int) -> l
     return [_score(row) for row in connection.execute(query)]
 
 
-def read_certificate(connection: Connection, federation: int, round_number: int) -> list[CertificateRecord]:
-    """Return the signatures that certified a round, in committee order."""
+def read_certificate(
+    connection: Connection, federation: int, round_number: int, attempt: int
+) -> list[CertificateRecord]:
+    """Return the signatures that certified an attempt of a round, in committee order."""
     c = certificates.c
-    query = select(certificates).where(c.federation == federation, c.round == round_number)
+    key = (c.federation == federation, c.round == round_number, c.attempt == attempt)
+    query = select(certificates).where(*key)
     return [CertificateRecord(**_plain(row)) for row in connection.execute(query.order_by(c.validator))]
 
 
@@ -201,16 +305,30 @@ def _plain(row: Row[Any]) -> dict[str, Any]:
     return {name: value for name, value in row._mapping.items() if name != "federation"}
 
 
+def _epoch(row: Row[Any]) -> EpochRecord:
+    return EpochRecord(**_listed(row, "committee"))
+
+
 def _update(row: Row[Any]) -> UpdateRecord:
     values = _plain(row)
-    return UpdateRecord(**values | {"measures": json.loads(values["measures"])})
+    measures, heard = json.loads(values["measures"]), _vector(values["heard"])
+    return UpdateRecord(**values | {"measures": measures, "heard": heard})
 
 
 def _score(row: Row[Any]) -> ScoreRecord:
     values = _plain(row)
     data = values["scores"]
-    vector = None if data is None else struct.unpack(f"<{len(data) // 4}i", data)
-    return ScoreRecord(**values | {"scores": vector})
+    return ScoreRecord(**values | {"scores": None if data is None else _vector(data)})
+
+
+def _vector(data: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(data) // 4}i", data)
+
+
+def _listed(row: Row[Any], *names: str) -> dict[str, Any]:
+    """Return the values of a row with the lists that some columns hold."""
+    values = _plain(row)
+    return values | {name: tuple(json.loads(values[name])[name]) for name in names}
 
 
 def _event(row: Row[Any]) -> TrailRecord:

@@ -40,7 +40,10 @@ class BlockRecord:
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """One event of the contract; `arguments` holds integers and 0x hex only. Genesis events have round 0."""
+    """One event of the contract; `arguments` holds integers, booleans, 0x hex and lists of them.
+
+    What belongs to no round (genesis, members, proposals, ownership) has round 0.
+    """
 
     log_index: int
     tx_hash: bytes
@@ -94,21 +97,136 @@ class GenesisRecord:
     model: bytes
     reputation_root: bytes
     transcript: bytes
-    committee: int
+    committee: tuple[int, ...]
     depth: int
     windows: tuple[int, int, int, int, int]
     min_updates: int
     block: int
+    leaves_on_chain: bool = False
     unfolded: bool = False
+
+    @property
+    def challenge_window(self) -> int:
+        """For how many blocks a certificate can be voided."""
+        return self.windows[4]
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRecord:
-    """A registered node: registry index, 20-byte address, the epoch that it joined in."""
+    """A registry index and who holds it.
+
+    `address` is the present key, or the last one; `joined` and `left` are epochs. `removed`: a challenge took
+    this key's part away while it had no seat; that lasts until it has another key.
+    """
 
     node: int
     address: bytes
+    joined: int
+    left: int | None = None
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A node has this key from an epoch on."""
+
+    node: int
     epoch: int
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """An epoch, in force from `first_round` on. `change` is None for epoch 0, else its ABI encoding.
+
+    `committee` are registry indices by seat, `removed` is the mask of seats that challenges emptied.
+    """
+
+    number: int
+    first_round: int
+    block: int
+    config_hash: bytes
+    committee: tuple[int, ...]
+    min_updates: int
+    transcript: bytes
+    change_hash: bytes | None = None
+    change: bytes | None = None
+    removed: int = 0
+
+    @property
+    def quorum(self) -> int:
+        """How many of the committee must sign an outcome."""
+        return 2 * len(self.committee) // 3 + 1
+
+    @property
+    def left(self) -> int:
+        """How many of the committee no challenge has removed."""
+        return len(self.committee) - self.removed.bit_count()
+
+    def has_removed(self, member: MemberRecord) -> bool:
+        """Whether a node has no part in this epoch because of a challenge."""
+        if member.node not in self.committee:
+            return member.removed
+        return bool(self.removed >> self.committee.index(member.node) & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRecord:
+    """What was announced for the next epoch; `due`: the round in which it was announced has ended."""
+
+    epoch: int
+    block: int
+    change_hash: bytes
+    change: bytes
+    due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipRecord:
+    """Who may propose epochs, and who may take over; the zero address is nobody."""
+
+    owner: bytes
+    successor: bytes
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeRecord:
+    """A fault that was proven, numbered from 1. `fault` is a `protocol.transition.Fault`.
+
+    `culprits` is as in the event, `nodes` the registry indices that it stands for. `contested`: the
+    certificate of `round` fell; `aborted`: too few members were left, and the round ended.
+    """
+
+    number: int
+    block: int
+    epoch: int
+    round: int
+    fault: int
+    culprits: int
+    nodes: tuple[int, ...]
+    proof: bytes
+    contested: bool
+    aborted: bool
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FallenRecord:
+    """A certificate that a dispute voided: attempt `attempt` of its round.
+
+    `evidence` is known when the manifest is here.
+    """
+
+    round: int
+    attempt: int
+    manifest: bytes
+    model: bytes
+    reputation_root: bytes
+    transcript: bytes
+    certified_block: int
+    dispute: int
+    evidence: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +234,9 @@ class RoundRecord:
     """A round as the chain tells it; `phase` is a `protocol.transcript.Phase`.
 
     `window_end` is `end` of the packed state (docs/protocol.md), which every deadline counts from;
-    `opened_at` and `transcript` are the transcript as the round opened and after its last event. `evidence`
-    is known once the manifest was found, `unfolded` when updates, scores and reputations are in their tables.
+    `opened_at` and `transcript` are the transcript as the seal finds it and after the round's last event.
+    `attempt` counts the disputes that gave it a new certify window. `evidence` is known once the manifest was
+    found, `unfolded` when updates, scores and reputations are in their tables.
     """
 
     number: int
@@ -139,21 +258,24 @@ class RoundRecord:
     reputation_root: bytes | None = None
     ended_block: int | None = None
     aborted_in: int | None = None
+    epoch: int = 0
+    attempt: int = 0
     unfolded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateRecord:
-    """One validator's signature over the transcript that a round ended with."""
+    """One validator's signature over the transcript that an attempt of a round ended with."""
 
     round: int
+    attempt: int
     validator: int
     signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateRecord:
-    """One node in one round: its leaf, its opening if it came, and the verdict."""
+    """One node in one round: its leaf, its opening if it came, and the verdict with the scores it heard."""
 
     round: int
     node: int
@@ -170,6 +292,7 @@ class UpdateRecord:
     score: int | None
     weight: int
     measures: Mapping[str, int]
+    heard: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

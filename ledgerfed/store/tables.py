@@ -3,8 +3,7 @@
 Rules:
 - hashes are 32 bytes and addresses 20 bytes, held to it by CHECK; integers are 64 bits wide;
 - `chain_events` and `journal` are append-only, held to it by triggers (see the first migration);
-- `genesis`, `members`, `rounds`, `certificates`, `updates`, `scores` and `reputations` are projections: a
-  pure function of canonical chain events and blobs, deleted and made again at will.
+- `PROJECTIONS` are a pure function of canonical chain events and blobs, deleted and made again at will.
 """
 
 from __future__ import annotations
@@ -124,11 +123,12 @@ genesis = Table(
     _hash("model"),
     _hash("reputation_root"),
     _hash("transcript"),
-    _integer("committee"),
+    Column("committee", Text, nullable=False),
     _integer("depth"),
     Column("windows", Text, nullable=False),
     _integer("min_updates"),
     _integer("block"),
+    Column("leaves_on_chain", Boolean, nullable=False),
     Column("unfolded", Boolean, nullable=False),
 )
 
@@ -138,7 +138,71 @@ members = Table(
     _federation(),
     _integer("node", primary_key=True),
     _address("address"),
+    _integer("joined"),
+    _integer("left", nullable=True),
+    Column("removed", Boolean, nullable=False),
+)
+
+member_keys = Table(
+    "member_keys",
+    metadata,
+    _federation(),
+    _integer("node", primary_key=True),
+    _integer("epoch", primary_key=True),
+    _address("address"),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    _federation(),
+    _integer("number", primary_key=True),
+    _integer("first_round"),
+    _integer("block"),
+    _hash("config_hash"),
+    Column("committee", Text, nullable=False),
+    _integer("min_updates"),
+    _hash("transcript"),
+    _hash("change_hash", nullable=True),
+    Column("change", LargeBinary),
+    _integer("removed"),
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    _federation(),
     _integer("epoch"),
+    _integer("block"),
+    _hash("change_hash"),
+    Column("change", LargeBinary, nullable=False),
+    Column("due", Boolean, nullable=False),
+)
+
+ownership = Table(
+    "ownership",
+    metadata,
+    _federation(),
+    _address("owner"),
+    _address("successor"),
+    _integer("block"),
+)
+
+disputes = Table(
+    "disputes",
+    metadata,
+    _federation(),
+    _integer("number", primary_key=True),
+    _integer("block"),
+    _integer("epoch"),
+    _integer("round"),
+    _integer("fault"),
+    _integer("culprits"),
+    Column("nodes", Text, nullable=False),
+    _hash("proof"),
+    Column("contested", Boolean, nullable=False),
+    Column("aborted", Boolean, nullable=False),
+    _hash("transcript"),
 )
 
 rounds = Table(
@@ -164,6 +228,8 @@ rounds = Table(
     _integer("ended_block", nullable=True),
     _integer("aborted_in", nullable=True),
     _hash("transcript"),
+    _integer("epoch"),
+    _integer("attempt"),
     Column("unfolded", Boolean, nullable=False),
 )
 Index("ix_rounds_transcript", rounds.c.federation, rounds.c.transcript)
@@ -173,8 +239,24 @@ certificates = Table(
     metadata,
     _federation(),
     _integer("round", primary_key=True),
+    _integer("attempt", primary_key=True),
     _integer("validator", primary_key=True),
     _signature("signature"),
+)
+
+fallen = Table(
+    "fallen",
+    metadata,
+    _federation(),
+    _integer("round", primary_key=True),
+    _integer("attempt", primary_key=True),
+    _hash("manifest"),
+    _hash("model"),
+    _hash("reputation_root"),
+    _hash("transcript"),
+    _integer("certified_block"),
+    _integer("dispute"),
+    _hash("evidence", nullable=True),
 )
 
 updates = Table(
@@ -196,6 +278,7 @@ updates = Table(
     _integer("score", nullable=True),
     _integer("weight"),
     Column("measures", Text, nullable=False),
+    Column("heard", LargeBinary, nullable=False),
 )
 Index("ix_updates_update_hash", updates.c.federation, updates.c.update_hash)
 
@@ -267,5 +350,19 @@ journal = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
-PROJECTIONS = (genesis, members, rounds, certificates, updates, scores, reputations)
+PROJECTIONS = (
+    genesis,
+    members,
+    member_keys,
+    epochs,
+    proposals,
+    ownership,
+    disputes,
+    rounds,
+    certificates,
+    fallen,
+    updates,
+    scores,
+    reputations,
+)
 """The tables that reindexing makes again."""

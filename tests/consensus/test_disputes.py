@@ -18,6 +18,7 @@ from ledgerfed.protocol.hashing import EMPTY, keccak, word
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.reputation import Evidence, Reputation, heard_row
 from ledgerfed.protocol.score import ONE
+from ledgerfed.protocol.signature import recover_address
 from ledgerfed.protocol.transition import (
     Abort,
     Certify,
@@ -28,6 +29,7 @@ from ledgerfed.protocol.transition import (
     Scores,
     Seal,
 )
+from ledgerfed.protocol.typed_data import score_commitment_digest
 
 SEALED_IN = 100
 PROOF = keccak(b"proof")
@@ -72,6 +74,11 @@ def test_a_dispute_before_a_forced_leaf_is_part_of_what_the_validators_sign(scen
     assert authenticate(forced.config, forced.members, evidence, SEALED_IN)
     lie = replace(evidence, history=(dispute(1), leaf, scores), reveals=())
     refused(forced, lie, "score commitment 0: signed by")
+    told = forced.with_scores(replace(evidence, history=(dispute(1), leaf)))
+    t = Seal(5, seal_root(forced.config, evidence), 7).after(forced.opened_at)
+    t = leaf.after(dispute(1).after(t))
+    digest = score_commitment_digest(told.federation, 5, 0, told.commitments[0].commitment, t)
+    assert recover_address(digest, told.commitments[0].signature) == forced.members[0]
 
 
 def test_the_scores_stand_in_the_history_once(scene):

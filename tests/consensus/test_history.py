@@ -40,6 +40,19 @@ def test_what_does_not_decode_on_the_basis_copies_nobody(scene):
         assert [p.index for p in remember(bent, (7,), 8)] == [0, 1, 2, 4, 5, 6, 7]
 
 
+def test_each_round_is_remembered_by_the_configuration_that_decided_it(scene):
+    """Two holders are enough for a committee of four and too few for one of eight, whatever came later."""
+    small = replace(scene.config, committee=(0, 1, 2, 3))
+    few = {(j, 3): NOT_HELD for j in range(2, 8)}
+    payloads = {keccak(p): p for p in scene.payloads.values()}
+    then = replace(scene, round=6, scores=few).evidence()
+    later = replace(scene, round=7, scores=few, config=small).evidence()
+    for now in (scene.config, small):
+        past = past_updates(now, [(scene.config, then), (small, later)], payloads, 8)
+        assert [p.index for p in past if p.round == 6] == [0, 1, 2, 4, 5, 6, 7]
+        assert [p.index for p in past if p.round == 7] == list(range(8))
+
+
 def test_a_missing_payload_must_be_pulled_and_a_round_has_one_evidence(scene):
     evidence = scene.evidence()
     with pytest.raises(InvalidValueError, match="pull it by its hash"):

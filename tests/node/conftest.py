@@ -22,6 +22,7 @@ from ledgerfed.node.chain_view import ChainView
 from ledgerfed.node.messages import PROPOSAL
 from ledgerfed.node.walk import Workbench, prepare
 from ledgerfed.protocol.canonical import canonical_json
+from ledgerfed.protocol.change import Change
 from ledgerfed.protocol.configuration import FederationConfig, Gates, Windows
 from ledgerfed.protocol.manifest import Verdict
 from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree
@@ -33,6 +34,7 @@ from ledgerfed.store import Store, open_store
 NODES = 4
 BASIS = Basis("load", "MW", 3600, (1, 2))
 WINDOWS = Windows(commit=12, force=3, score=12, certify=12, challenge=0)
+OWNER = demo_key(11, NODES + 1)
 MINED_AT_MOST = 120
 """Blocks that a test may wait for; a federation that needs more does not live."""
 
@@ -85,13 +87,13 @@ def panel(index: int, length: int = 160) -> Panel:
 
 @pytest.fixture(scope="session")
 def benches() -> tuple[Workbench, ...]:
-    panels = [panel(index) for index in range(NODES)]
+    panels = [panel(index) for index in range(NODES + 1)]  # the last one may join later
     return tuple(prepare(p, split(p, holdout=40, train=80, test=30), BASIS) for p in panels)
 
 
 @pytest.fixture(scope="session")
 def devnet() -> Iterator[DevnetServer]:
-    rich = {f"0x{key(index).address.hex()}": 10**21 for index in range(NODES + 1)}
+    rich = {f"0x{key(index).address.hex()}": 10**21 for index in range(NODES + 3)}
     with DevnetServer(fund=rich) as server:
         yield server
 
@@ -114,7 +116,9 @@ class World:
     benches: tuple[Workbench, ...]
     config: FederationConfig
     transport: InProcessTransport = field(default_factory=InProcessTransport)
-    families: Sequence[str | Family] = ("ar", "arx", "ar", "arx")
+    families: Sequence[str | Family] = ("ar", "arx", "ar", "arx", "ar")
+    owner: bytes | None = None
+    keys: dict[int, DemoSigner] = field(default_factory=dict)
     updates: dict[int, UpdateMaker] = field(default_factory=dict)
     wrap: Callable[[int, Ports], Ports] = lambda index, ports: ports
     agents: dict[int, NodeAgent] = field(default_factory=dict)
@@ -132,11 +136,21 @@ class World:
             tuple(key(index).address for index in range(NODES)),
             self.config.genesis_model().hash(),
             reputation_tree(reputations, self.config.depth).root,
+            owner=self.owner,
         )
         self.federation = deployment.federation
         self.deployed_in = deployment.transaction.block_number
         self.terms = LedgerGateway.connect(self.url, self.federation.contract).terms
         return self
+
+    def announce(self, after: FederationConfig, registry: dict[int, bytes]) -> Change:
+        """Let the owner propose `after` with changes of the registry, and hand a node the document."""
+        self.store(0).blobs.put(after.to_bytes())
+        addresses = tuple(registry[index] for index in sorted(registry))
+        change = Change(after.hash(), after.min_updates, after.committee, tuple(sorted(registry)), addresses)
+        gateway = self.gateway(self.store(0))
+        gateway.propose(OWNER, gateway.state().epoch + 1, change)
+        return change
 
     def gateway(self, store: Store | None = None) -> LedgerGateway:
         outbox = store.outbox if store else None
@@ -157,7 +171,13 @@ class World:
         for index in indices or range(NODES):
             self.stop(index)
             store = self.store(index)
-            ports = Ports(key(index), self.gateway(store), self.transport, store.journal, store.blobs)
+            ports = Ports(
+                self.keys.get(index, key(index)),
+                self.gateway(store),
+                self.transport,
+                store.journal,
+                store.blobs,
+            )
             family = self.families[index]
             self.agents[index] = NodeAgent(
                 self.config,

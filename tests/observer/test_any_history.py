@@ -8,18 +8,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 from sqlalchemy import event
 
 from ledgerfed.observer import observe
+from ledgerfed.protocol.change import VACANT
 from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.transcript import Phase
 from ledgerfed.store import Store, open_store
 from ledgerfed.store.chain_log import find_federation
 from ledgerfed.store.projections import projection_digest
 
-ACTIONS = st.one_of(st.just("step"), st.just("abort"), st.just("mine"), st.integers(1, 6))
+ACTIONS = st.one_of(
+    st.just("step"),
+    st.sampled_from(["abort", "mine", "propose", "open", "hand over"]),
+    st.tuples(st.just("dispute"), st.integers(0, 4), st.integers(0, 2)),
+    st.integers(1, 6),
+)
 
 
 def _digest(store: Store, chain: SimulatedFederation) -> bytes:
@@ -41,31 +48,66 @@ def _fresh(chain: SimulatedFederation, directory: Path) -> bytes:
 def _step(chain: SimulatedFederation) -> None:
     """The next transition of the round, whichever is due."""
     now = chain.now
-    if now.commitments:
+    if now.phase is Phase.SCORED:
         chain.certify()
-    elif now.leaves:
+    elif now.phase is Phase.SEALED:
         chain.score()
     else:
         chain.seal(refused={1: Reason.COPY}, absent=[2])
 
 
-def _act(chain: SimulatedFederation, action: str | int, branch: bytes) -> None:
-    if action == "step":
-        _step(chain)
-    elif action == "abort" and not chain.now.leaves:
-        chain.abort()
-    elif action == "mine":
-        chain.mine()
-    elif isinstance(action, int):
-        chain.fork(min(action, chain.head().number - FIRST_BLOCK), branch)
-        chain.mine()
+def _dispute(chain: SimulatedFederation, node: int, back: int) -> None:
+    """Prove a fault of a round up to two before the current one, against somebody who has a part."""
+    now = chain.now
+    if node < len(now.members) and node not in now.removed and now.members[node] != VACANT:
+        chain.dispute(node, round_number=max(1, now.round - back))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(history=st.lists(ACTIONS, max_size=14))
-def test_after_any_history_the_rows_are_those_of_a_fresh_index(history: list[str | int]) -> None:
+def _propose(chain: SimulatedFederation) -> None:
+    """Announce that somebody joins, somebody has another key, and somebody leaves."""
+    now = chain.now
+    there = [node for node, address in enumerate(now.members) if address != VACANT]
+    if now.due or len(there) < 3:
+        return
+    joins = int(len(now.members) < 1 << chain.config.depth)
+    committee = tuple(there[:-1]) + (len(now.members),) * joins
+    chain.propose(chain.change(joins=joins, rekeys=there[:1], leaves=there[-1:], committee=committee))
+
+
+def _act(chain: SimulatedFederation, action: str | int | tuple[str, int, int], branch: bytes) -> None:
+    now = chain.now
+    match action:
+        case "step" if now.phase is not Phase.OPEN or not now.due:
+            _step(chain)
+        case "abort":
+            chain.abort()
+        case "mine":
+            chain.mine()
+        case "propose":
+            _propose(chain)
+        case "open" if now.due and now.phase is Phase.OPEN and chain.head().number >= now.window_end:
+            chain.open_epoch()
+        case "hand over":
+            chain.propose_owner(chain.members[0])
+            chain.accept_ownership(chain.members[0])
+        case ("dispute", node, back):
+            _dispute(chain, node, back)
+        case int():
+            chain.fork(min(action, chain.head().number - FIRST_BLOCK), branch)
+            chain.mine()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(history=st.lists(ACTIONS, max_size=18))
+@example(
+    history=[
+        *["propose", "step", "step", "step", ("dispute", 1, 1), "step", ("dispute", 3, 0), "mine", "mine"],
+        *["open", "step", ("dispute", 0, 0), 2, "mine", "open", "step", "step", "step", ("dispute", 1, 1), 1],
+    ]
+)
+def test_after_any_history_the_rows_are_those_of_a_fresh_index(history: list) -> None:
     with tempfile.TemporaryDirectory() as directory, open_store(Path(directory) / "a") as store:
-        chain = SimulatedFederation(store.blobs)
+        chain = SimulatedFederation(store.blobs, room=2)
         observer = observe(store, chain, chain.federation, FIRST_BLOCK, 100)
         for number, action in enumerate(history):
             _act(chain, action, branch=bytes([number]))
@@ -99,12 +141,13 @@ def test_an_observer_that_is_stopped_anywhere_goes_on_to_the_same_rows(tmp_path:
     with open_store(tmp_path / "a") as store:
         chain = SimulatedFederation(store.blobs)
         chain.run_round(refused={1: Reason.OUTLIER}, forced=[3])
-        chain.seal()
+        chain.dispute(1, round_number=1)
         observer = observe(store, chain, chain.federation, FIRST_BLOCK, 100)
         observer.advance()
         chain.fork(back=3, branch=b"other")
         chain.score()
         chain.certify()
+        chain.dispute(0, round_number=1)
         expected = _fresh(chain, tmp_path / "b")
         statements = 0
         while True:  # die one statement later each time, and look again as a new process would

@@ -71,7 +71,7 @@ def test_a_round_becomes_rows(store: Store, chain: SimulatedFederation) -> None:
             3: ("admitted", True, 65536),
         }
         assert [s.scores is not None for s in read_scores(connection, 1, 1)] == [True, True, True, False]
-        assert [c.validator for c in read_certificate(connection, 1, 1)] == [0, 1, 2]
+        assert [c.validator for c in read_certificate(connection, 1, 1, 0)] == [0, 1, 2]
         assert [r.quarantined_until for r in read_reputations(connection, 1, 0)] == [0] * 4
         after = [[r.a, r.b, r.va, r.vb, 0] for r in read_reputations(connection, 1, 1)]
         assert after == [r.row() for r in manifest.reputations]
@@ -254,7 +254,7 @@ def test_who_is_not_of_the_committee_is_not_listed_among_the_signers(store: Stor
     )
     _observer(store, chain).advance()
     with store.database.read() as connection:
-        assert [c.validator for c in read_certificate(connection, 1, 1)] == [0, 1, 2]
+        assert [c.validator for c in read_certificate(connection, 1, 1, 0)] == [0, 1, 2]
 
 
 def test_a_lost_event_stops_the_index(store: Store, chain: SimulatedFederation) -> None:
@@ -315,12 +315,14 @@ def test_an_edited_row_shows_in_the_digest_and_is_repaired(store: Store, chain: 
     ("edit", "row"),
     [
         ("UPDATE updates SET reason = 'admitted' WHERE node = 1", "updates round=1 node=1"),
-        ("DELETE FROM certificates WHERE validator = 2", "certificates round=1 validator=2"),
+        ("DELETE FROM certificates WHERE validator = 2", "certificates round=1 attempt=0 validator=2"),
         ("UPDATE rounds SET forced = 7 WHERE number = 2", "rounds number=2"),
-        ("UPDATE genesis SET committee = 1", "genesis"),
+        ("UPDATE genesis SET committee = '{\"committee\":[1]}'", "genesis"),
+        ("UPDATE epochs SET removed = 1", "epochs number=0"),
+        ("DELETE FROM ownership", "ownership"),
         (
-            "INSERT INTO members (federation, node, address, epoch) SELECT federation, 9, address, 0 "
-            "FROM members WHERE node = 0",
+            "INSERT INTO members (federation, node, address, joined, removed) "
+            "SELECT federation, 9, address, 0, removed FROM members WHERE node = 0",
             "members node=9",
         ),
     ],

@@ -11,8 +11,10 @@ from simulated_federation import FIRST_BLOCK, SimulatedFederation
 from ledgerfed.errors import NotFoundError, VerificationError
 from ledgerfed.observer import observe
 from ledgerfed.observer.unfold import unfold_genesis, unfold_round
+from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.manifest import Manifest, Reason
+from ledgerfed.protocol.transcript import after_certify, after_seal
 from ledgerfed.store import BlobStore, open_store
 from ledgerfed.store.reading import read_genesis, read_round
 from ledgerfed.store.records import GenesisRecord, RoundRecord, ScoreRecord, UpdateRecord
@@ -41,7 +43,7 @@ def test_a_round_unfolds_into_one_update_a_node_and_one_vector_a_validator(unfol
     assert [r.validator for r in rows if isinstance(r, ScoreRecord)] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("field", ["root", "n", "forced", "score_root", "opened_at"])
+@pytest.mark.parametrize("field", ["root", "n", "score_root", "opened_at"])
 def test_evidence_that_contradicts_the_chain_is_refused_by_name(unfolded, field: str) -> None:
     chain, start, ended = unfolded
     told = getattr(ended, field)
@@ -64,11 +66,29 @@ def test_a_manifest_of_another_federation_is_refused(unfolded) -> None:
         unfold_round(other, start, ended, chain.blobs)
 
 
+def _certified_as(chain: SimulatedFederation, ended: RoundRecord) -> RoundRecord:
+    """The round with the transcript that its own manifest leads to."""
+    manifest = Manifest.from_bytes(chain.blobs.get(ended.manifest))
+    evidence = RoundEvidence.from_bytes(chain.blobs.get(manifest.evidence))
+    t = after_seal(ended.opened_at, 1, ended.root, ended.n)
+    for step in evidence.history:
+        t = step.after(t)
+    outcome = (ended.manifest, ended.model, ended.reputation_root)
+    return replace(ended, transcript=after_certify(t, 1, *outcome))
+
+
+def test_evidence_with_another_history_is_refused(unfolded) -> None:
+    chain, start, ended = unfolded
+    assert _certified_as(chain, ended) == ended
+    with pytest.raises(VerificationError, match="contradicts the chain in history"):
+        unfold_round(chain.federation, start, replace(ended, transcript=OTHER), chain.blobs)
+
+
 def test_reputations_without_the_certified_root_are_refused(unfolded) -> None:
     chain, start, ended = unfolded
     manifest = Manifest.from_bytes(chain.blobs.get(ended.manifest))
     lie = replace(manifest, reputations=manifest.reputations[::-1])
-    told = replace(ended, manifest=chain.blobs.put(lie.to_bytes()))
+    told = _certified_as(chain, replace(ended, manifest=chain.blobs.put(lie.to_bytes())))
     with pytest.raises(VerificationError, match="reputations after round 1"):
         unfold_round(chain.federation, start, told, chain.blobs)
 
