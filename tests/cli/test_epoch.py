@@ -12,7 +12,7 @@ from ledgerfed.evaluation.federation import grant
 from ledgerfed.ledger import demo_key
 from ledgerfed.ledger.rpc import JsonRpc
 
-BLOCK_TIME = 0.3
+BLOCK_TIME = 0.6
 ZERO = "0x" + "00" * 20
 
 
