@@ -1,4 +1,4 @@
-"""Three chains and a real PostgreSQL for the session, stores on both engines, one run of the demonstration."""
+"""Three chains and a PostgreSQL for the session, stores on both engines, one run of the demonstration."""
 
 from __future__ import annotations
 
@@ -29,9 +29,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _has_a_chain_of_its_own(metafunc: pytest.Metafunc) -> bool:
+    """Whether a test means a fixture of its own file by `chain`."""
+    return hasattr(metafunc.module, "chain")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Whatever asks for `chain` runs on all three."""
-    if "chain" in metafunc.fixturenames:
+    if "chain" in metafunc.fixturenames and not _has_a_chain_of_its_own(metafunc):
         names = ["recorded"] if metafunc.config.getoption("record_calls") else chains.NAMES
         metafunc.parametrize("chain", names, indirect=True, scope="session")
 
