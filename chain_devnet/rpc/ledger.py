@@ -137,6 +137,27 @@ def eth_gas_price(chain: Chain, params: Sequence[object]) -> str:
     return hex(next_base_fee(chain.head.header) + SUGGESTED_TIP)
 
 
+def eth_base_fee(chain: Chain, params: Sequence[object]) -> str:
+    """Base fee per gas of the next block, in wei."""
+    read.arguments(params, 0, 0)
+    return hex(next_base_fee(chain.head.header))
+
+
+def eth_get_header_by_number(chain: Chain, params: Sequence[object]) -> views.Json | None:
+    """A block's header by number or tag; null when unknown."""
+    (wanted,) = read.arguments(params, 1, 1)
+    number = read.block_number(chain, wanted)
+    block = chain.pending_block() if number is None else block_at(chain, number)
+    return None if block is None else views.header_json(block)
+
+
+def eth_get_header_by_hash(chain: Chain, params: Sequence[object]) -> views.Json | None:
+    """A block's header by hash; null when unknown."""
+    (wanted,) = read.arguments(params, 1, 1)
+    block = chain.store.block_by_hash(read.block_hash(wanted))
+    return None if block is None else views.header_json(block)
+
+
 def eth_max_priority_fee_per_gas(_chain: Chain, params: Sequence[object]) -> str:
     """The tip per gas, in wei, to offer."""
     read.arguments(params, 0, 0)
@@ -259,6 +280,9 @@ METHODS: dict[str, Callable[[Chain, Sequence[object]], object]] = {
     "eth_getUncleByBlockNumberAndIndex": eth_get_uncle,
     "eth_getUncleByBlockHashAndIndex": eth_get_uncle,
     "eth_gasPrice": eth_gas_price,
+    "eth_baseFee": eth_base_fee,
+    "eth_getHeaderByNumber": eth_get_header_by_number,
+    "eth_getHeaderByHash": eth_get_header_by_hash,
     "eth_maxPriorityFeePerGas": eth_max_priority_fee_per_gas,
     "eth_blobBaseFee": eth_blob_base_fee,
     "eth_feeHistory": eth_fee_history,

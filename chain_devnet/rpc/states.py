@@ -15,6 +15,14 @@ from ledgerfed.errors import InvalidValueError
 
 MAX_PROOF_KEYS = 1024
 
+_NO_BLOBS = "this chain takes no blob transactions (EIP-4844)"
+_UNSUPPORTED = {
+    "authorizationList": "sign the type 4 transaction (EIP-7702) yourself and send it raw",
+    "blobs": _NO_BLOBS,
+    "blobVersionedHashes": _NO_BLOBS,
+    "maxFeePerBlobGas": _NO_BLOBS,
+}
+
 
 def eth_get_balance(chain: Chain, params: Sequence[object]) -> str:
     """Wei that an address owns."""
@@ -91,6 +99,7 @@ def override(view: StateView, accounts: object, changes: object) -> StateView:
 
 def call_of(fields: dict[str, object], gas_limit: int) -> Call:
     """The call that a JSON transaction object describes; without a price it costs nothing."""
+    _refuse_unsupported(fields)
     price = fields.get("gasPrice")
     cap = fields.get("maxFeePerGas", price)
     tip = fields.get("maxPriorityFeePerGas", price)
@@ -106,6 +115,12 @@ def call_of(fields: dict[str, object], gas_limit: int) -> Call:
         max_priority_fee=0 if tip is None else min(read.quantity(tip, "tip per gas"), max_fee),
         access_list=read.access_list(fields.get("accessList")),
     )
+
+
+def _refuse_unsupported(fields: dict[str, object]) -> None:
+    for name, remedy in _UNSUPPORTED.items():
+        if fields.get(name):
+            raise InvalidValueError(f"{name} is not supported here; {remedy}")
 
 
 def input_of(fields: dict[str, object]) -> bytes:

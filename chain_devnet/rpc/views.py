@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chain_devnet.block import (
     EMPTY_OMMERS_HASH,
@@ -123,6 +123,22 @@ def transaction_json(tx: Transaction) -> Json:
             for entry in tx.authorizations
         ]
     return view
+
+
+def unsigned_transaction_json(fields: Mapping[str, object]) -> Json:
+    """A transaction as it is signed, in JSON: numbers and bytes in hex."""
+    kind = 2 if "maxFeePerGas" in fields else 1 if "accessList" in fields else 0
+    view: Json = {"type": hex(kind), "to": None, "input": fields["data"]}
+    view |= {name: value for name, value in fields.items() if name not in ("type", "data")}
+    if kind == 2:
+        view |= {"gasPrice": fields["maxFeePerGas"], "accessList": fields.get("accessList", [])}
+    return {name: _shown(value) for name, value in view.items()}
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, bytes):
+        return hex_data(value)
+    return hex(value) if isinstance(value, int) else value
 
 
 def access_list_json(entries: AccessList) -> list[Json]:
