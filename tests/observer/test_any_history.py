@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 from sqlalchemy import event
 
-from ledgerfed.observer import observe
+from ledgerfed.observer import Finality, observe
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.store import Store, open_store
 from ledgerfed.store.chain_log import find_federation
@@ -34,7 +34,7 @@ def _fresh(chain: SimulatedFederation, directory: Path) -> bytes:
     with open_store(directory) as store:
         for digest in chain.blobs.digests():
             store.blobs.put(chain.blobs.get(digest))
-        observe(store, chain, chain.federation, FIRST_BLOCK, 100).advance()
+        observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100)).advance()
         return _digest(store, chain)
 
 
@@ -66,7 +66,7 @@ def _act(chain: SimulatedFederation, action: str | int, branch: bytes) -> None:
 def test_after_any_history_the_rows_are_those_of_a_fresh_index(history: list[str | int]) -> None:
     with tempfile.TemporaryDirectory() as directory, open_store(Path(directory) / "a") as store:
         chain = SimulatedFederation(store.blobs)
-        observer = observe(store, chain, chain.federation, FIRST_BLOCK, 100)
+        observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100))
         for number, action in enumerate(history):
             _act(chain, action, branch=bytes([number]))
             observer.advance()
@@ -100,7 +100,7 @@ def test_an_observer_that_is_stopped_anywhere_goes_on_to_the_same_rows(tmp_path:
         chain = SimulatedFederation(store.blobs)
         chain.run_round(refused={1: Reason.OUTLIER}, forced=[3])
         chain.seal()
-        observer = observe(store, chain, chain.federation, FIRST_BLOCK, 100)
+        observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100))
         observer.advance()
         chain.fork(back=3, branch=b"other")
         chain.score()
@@ -110,7 +110,7 @@ def test_an_observer_that_is_stopped_anywhere_goes_on_to_the_same_rows(tmp_path:
         while True:  # die one statement later each time, and look again as a new process would
             with _cut_after(store, statements):
                 try:
-                    observe(store, chain, chain.federation, FIRST_BLOCK, 100).advance()
+                    observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100)).advance()
                     break
                 except PowerCutError:
                     statements += 1
@@ -126,6 +126,6 @@ def test_a_first_index_that_is_stopped_anywhere_goes_on_to_the_same_rows(
         chain = SimulatedFederation(store.blobs)
         chain.run_round(refused={1: Reason.OUTLIER}, forced=[3])
         with _cut_after(store, statements), pytest.raises(PowerCutError):
-            observe(store, chain, chain.federation, FIRST_BLOCK, 100).advance()
-        observe(store, chain, chain.federation, FIRST_BLOCK, 100).advance()
+            observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100)).advance()
+        observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100)).advance()
         assert _digest(store, chain) == _fresh(chain, tmp_path / "b")
