@@ -10,7 +10,7 @@ from contract_values import Receipt, RevertedError
 from eth_abi import decode, encode
 
 from ledgerfed.ledger.artifact import round_ledger
-from ledgerfed.ledger.calls import abi_type, constructor_types, functions
+from ledgerfed.ledger.calls import constructor_types, functions
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.signature import address_of

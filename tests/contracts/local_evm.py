@@ -43,7 +43,7 @@ class Record:
 
 
 class LocalEvm:
-    """A chain reduced to its state. `block` is the number that the next call sees; each transaction fills one.
+    """A chain reduced to its state: `block` is the number that the next call sees; a transaction fills it.
 
     Unlike a chain it goes back to any block number, keeps its state while it does, and changes its chain id.
     """
