@@ -13,8 +13,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from chain_devnet.accounts import DevAccount, dev_accounts
-from chain_devnet.chain import Chain, Clock, open_chain
+from chain_devnet.chain import Chain, Clock
 from chain_devnet.config import CHAIN_ID, GENESIS_TIME, ChainConfig
+from chain_devnet.opening import open_chain
 from chain_devnet.producer import IntervalProducer, checked_block_time
 from chain_devnet.pyevm import PyEvmBackend
 from chain_devnet.web import MAX_BODY_BYTES, build_app

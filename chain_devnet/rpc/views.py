@@ -46,7 +46,7 @@ def block_json(header: Header, block_hash: bytes | None, size: int, transactions
         "stateRoot": hex_data(header.state_root),
         "receiptsRoot": hex_data(header.receipts_root),
         "miner": hex_data(header.coinbase),
-        "difficulty": "0x0",
+        "difficulty": hex(header.difficulty),
         "totalDifficulty": "0x0",
         "extraData": hex_data(header.extra_data),
         "size": hex(size),
