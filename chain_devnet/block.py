@@ -92,8 +92,15 @@ class Header:
         Raises:
             InvalidValueError: the bytes are no Prague header.
         """
-        fields = rlp.decode(raw)
-        if not isinstance(fields, list) or len(fields) != HEADER_FIELDS:
+        try:
+            fields = rlp.decode(raw)
+        except (rlp.exceptions.RLPException, RecursionError) as error:
+            raise InvalidValueError(f"a header is RLP, and these bytes are not: {error}") from error
+        if (
+            not isinstance(fields, list)
+            or len(fields) != HEADER_FIELDS
+            or not all(isinstance(field, bytes) for field in fields)
+        ):
             raise InvalidValueError(f"a Prague header has {HEADER_FIELDS} fields; these bytes do not")
         number, gas_limit, gas_used, timestamp = (int.from_bytes(field, "big") for field in fields[8:12])
         return cls(
