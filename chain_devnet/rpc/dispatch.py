@@ -14,6 +14,7 @@ from itertools import groupby
 from chain_devnet.chain import Chain
 from chain_devnet.errors import ExecutionFailedError, LimitExceededError
 from chain_devnet.rpc import (
+    access,
     control,
     editing,
     filters,
@@ -51,6 +52,7 @@ METHODS: dict[str, Method] = (
     | pool.METHODS
     | filters.METHODS
     | tracing.METHODS
+    | access.METHODS
     | control.METHODS
     | editing.METHODS
 )

@@ -77,10 +77,7 @@ def eth_call(chain: Chain, params: Sequence[object]) -> str:
 def eth_estimate_gas(chain: Chain, params: Sequence[object]) -> str:
     """The gas limit that a transaction needs. On the newest state it runs in the next block, as it would."""
     fields, block, accounts, changes = read.arguments(params, 1, 4)
-    header = read.state_header(chain, block)
-    newest = header is None or header.number == chain.head.header.number
-    view = chain.pending_view() if newest else state_view(chain, block)
-    view = override(view, accounts, changes)
+    view = override(next_view(chain, block), accounts, changes)
     call = call_of(read.mapping(fields, "transaction"), chain.config.gas_limit)
     return hex(estimate_gas(chain.backend, view, affordable(view, call)))
 
@@ -89,6 +86,13 @@ def state_view(chain: Chain, block: object) -> StateView:
     """The state that a block parameter means."""
     header = read.state_header(chain, block)
     return chain.pending_view() if header is None else chain.view(header)
+
+
+def next_view(chain: Chain, block: object) -> StateView:
+    """The state that a transaction would meet: for the newest block, that inside the next one."""
+    header = read.state_header(chain, block)
+    newest = header is None or header.number == chain.head.header.number
+    return chain.pending_view() if newest else state_view(chain, block)
 
 
 def override(view: StateView, accounts: object, changes: object) -> StateView:

@@ -100,6 +100,7 @@ def transaction_json(tx: Transaction) -> Json:
         "s": hex(tx.s),
         "blockHash": None,
         "blockNumber": None,
+        "blockTimestamp": None,
         "transactionIndex": None,
     }
     if tx.chain_id is not None:
