@@ -1,7 +1,7 @@
 """Which branches of the compiled contract a record of calls has not taken.
 
-A branch is a JUMPI, and a complete record has gone both ways at each of them. Two kinds are the compiler's own
-and are told by their code, not by a list:
+A branch is a JUMPI, and a complete record has gone both ways at each of them. Two kinds are the compiler's
+own and are told by their code, not by a list:
 
 - a guard, whose jump leads to a revert without words: a check of calldata, value, bounds or overflow. It must
   have been passed; it need not have failed. All that the source itself refuses, it refuses with a reason.
@@ -33,7 +33,7 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Branch:
-    """A JUMPI: in the creation code or not, its place, whether it is the compiler's own, and its source line."""
+    """A JUMPI: in the creation code or not, its place, whether it is the compiler's own, its source line."""
 
     creation: bool
     place: int
