@@ -1,6 +1,7 @@
 """`make gas`: what each call costs, against the goals and against the committed snapshot.
 
-It ends with an error when a figure is above its goal, has grown by more than 2 %, or is missing on either side.
+It ends with an error when a figure is above its goal, has grown by more than 2 %, or is missing on either
+side.
 """
 
 from __future__ import annotations
