@@ -10,6 +10,7 @@ from ledgerfed.errors import TransactionRevertedError, WaitTimeoutError
 from ledgerfed.ledger.artifact import round_ledger
 from ledgerfed.ledger.calls import TransactionKind, constructor_types, encode_arguments
 from ledgerfed.ledger.chain import connected_chain_id
+from ledgerfed.ledger.fees import present_fees
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.outbox import POLL_INTERVAL, RECEIPT_TIMEOUT
 from ledgerfed.ledger.rpc import JsonRpc
@@ -78,7 +79,7 @@ def deploy(
     chain = connected_chain_id(rpc, chain_id)
     gas = estimate_gas(rpc, _WHAT, signer.address, None, payload)
     nonce = next_nonce(rpc, signer.address, "pending")
-    raw = sign(rpc, signer, chain, nonce, gas, None, payload)
+    raw = sign(signer, chain, nonce, gas, None, payload, present_fees(rpc, signer.address))
     transmit(rpc, _WHAT, signer.address, raw)
     deadline = clock() + receipt_timeout
     while (receipt := receipt_of(rpc, keccak(raw))) is None:
