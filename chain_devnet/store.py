@@ -403,10 +403,12 @@ class ChainStore:
             self._sql.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._sql.execute("COMMIT")
             except BaseException:
-                self._sql.execute("ROLLBACK")
+                # A commit that failed may have left the transaction open, or have ended it.
+                if self._sql.in_transaction:
+                    self._sql.execute("ROLLBACK")
                 raise
-            self._sql.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"the chain in {self._where} could not be written: {error}") from error
 
