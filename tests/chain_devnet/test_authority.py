@@ -208,6 +208,22 @@ def test_a_block_that_breaks_a_rule_is_not_taken(
     follower.close()
 
 
+def test_a_block_from_the_future_is_not_taken_before_its_time() -> None:
+    now = [1_767_225_700]
+    maker, follower = (
+        open_chain(None, ChainConfig(authority=Authority(SIGNERS[:1])), PyEvmBackend(), clock, key=key)
+        for clock, key in ((lambda: now[0] + 9, KEYS[SIGNERS[0]]), (lambda: now[0], None))
+    )
+    maker.seal()
+    with pytest.raises(InvalidBlockError, match="ahead of now"):
+        follower.adopt(raw_blocks(maker))
+    assert not maker.seal()  # a period has not passed yet
+    now[0] += 7
+    assert follower.adopt(raw_blocks(maker))
+    for chain in (maker, follower):
+        chain.close()
+
+
 def test_a_block_with_transactions_that_cannot_run_is_not_taken(
     nodes: Callable[..., list[SealedChain]],
 ) -> None:
