@@ -16,6 +16,7 @@ from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.signature import address_of
 
 DEPLOYER = address_of(stranger(b"deployer"))
+HASHES = tuple(keccak(name) for name in (b"configuration", b"model", b"reputations"))
 
 
 class Evm(Protocol):
@@ -104,8 +105,18 @@ def deploy(
 ) -> Ledger:
     keys = tuple(node_key(index) for index in range(nodes))
     addresses = members if members is not None else tuple(address_of(key) for key in keys)
-    hashes = tuple(keccak(name) for name in (b"configuration", b"model", b"reputations"))
-    arguments = (*hashes, addresses, committee, depth, windows, min_updates)
+    arguments = constructor_arguments(addresses, committee, depth, windows, min_updates)
     data = round_ledger().creation_code + encode(constructor_types(), arguments)
     receipt = evm.transact(DEPLOYER, b"", data)
-    return Ledger(evm, receipt.output, keys, committee, depth, windows, receipt, *hashes)
+    return Ledger(evm, receipt.output, keys, committee, depth, windows, receipt, *HASHES)
+
+
+def constructor_arguments(
+    members: tuple[bytes, ...],
+    committee: int,
+    depth: int,
+    windows: tuple[int, int, int, int, int],
+    min_updates: int,
+) -> tuple[object, ...]:
+    """The arguments of the constructor, in its order."""
+    return (*HASHES, members, committee, depth, windows, min_updates)
