@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ledgerfed.series import Panel
 
 LOCK = "node.lock"
-LINGER_SECONDS = 10.0
+LINGER_SECONDS = 5.0
 INTERRUPTED = 130
 
 

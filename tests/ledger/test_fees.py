@@ -54,9 +54,7 @@ def _before_london(method: str, params: list, forward: Forward) -> dict:
     return said
 
 
-def test_a_chain_without_base_fee_gets_transactions_with_a_gas_price(
-    chain, new_scene: Callable, scene
-) -> None:
+def test_a_chain_without_base_fee_gets_transactions_with_a_gas_price(chain, new_scene: Callable) -> None:
     with rewritten(chain.url, _before_london) as url:
         old = new_scene(url)
         _whole_round(old)
