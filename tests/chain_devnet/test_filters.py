@@ -130,6 +130,34 @@ def test_a_heavier_branch_of_another_signer_is_followed() -> None:
         in_turn.close()
 
 
+def test_what_was_told_after_such_a_revert_is_taken_back_by_the_next(web3: Web3, contract: Any) -> None:
+    sender = web3.eth.accounts[0]
+    first = call(web3, "evm_snapshot")
+    contract.functions.put(1, "old").transact({"from": sender})
+    logs = call(web3, "eth_newFilter", {})
+    call(web3, "evm_revert", first)
+    second = call(web3, "evm_snapshot")
+    contract.functions.put(2, "new").transact({"from": sender})
+    assert [log["removed"] for log in changes(web3, logs)] == [False]
+    call(web3, "evm_revert", second)
+    assert [(log["removed"], int(log["topics"][2], 16)) for log in changes(web3, logs)] == [(True, 2)]
+
+
+def test_a_filter_that_would_have_to_take_too_much_back_is_lost(
+    web3: Web3, contract: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chain_devnet.watches.MAX_REMOVED", 5)
+    kept, lost = call(web3, "eth_newFilter", {}), call(web3, "eth_newFilter", {})
+    for count, number in ((5, kept), (6, lost)):
+        snapshot = call(web3, "evm_snapshot")
+        contract.functions.put_many(0, count).transact({"from": web3.eth.accounts[0]})
+        assert len(changes(web3, number)) == count
+        call(web3, "evm_revert", snapshot)
+    assert [log["removed"] for log in changes(web3, kept)] == [True] * 5
+    with pytest.raises(Web3RPCError, match="filter not found"):
+        web3.eth.get_filter_changes(lost)
+
+
 def test_an_uninstalled_or_unknown_filter_is_not_found(web3: Web3) -> None:
     number = call(web3, "eth_newBlockFilter")
     assert call(web3, "eth_uninstallFilter", number) is True
