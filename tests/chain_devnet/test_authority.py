@@ -322,8 +322,10 @@ def test_the_heavier_branch_holds_and_what_it_lacks_waits_again(
     assert heavy.seal()  # block 3 in turn, weight 2
     assert not heavy.adopt(raw_blocks(light))
     assert [block.header.number for block in blocks.take()] == [3]
+    undone = light.head.header.state_root
     assert light.adopt(raw_blocks(heavy))
     assert light.head.hash == heavy.head.hash
+    assert light.store.get(undone) is None
     assert [block.hash for block in blocks.take()] == [heavy.head.hash]
     assert light.store.transaction(hashes[0]).block_hash == heavy.head.hash
     assert not light.store.has_transaction(hashes[1])

@@ -190,10 +190,11 @@ def test_a_write_that_fails_accepts_nothing(monkeypatch: pytest.MonkeyPatch, tmp
     chain.close()
 
 
-def test_a_nonce_that_another_transaction_uses_up_leaves_the_next_one_waiting(node: Chain) -> None:
+@pytest.mark.parametrize("gas", [21_000, 29_990_000])  # the second does not fit beside the delegation
+def test_a_nonce_that_another_transaction_uses_up_leaves_the_next_one_waiting(node: Chain, gas: int) -> None:
     node.automine = False
     passive, active = dev_accounts()[:2]
-    stale, following = node.submit(transfer(0, 0)), node.submit(transfer(0, 1))
+    stale, following = node.submit(transfer(0, 0, gas=gas)), node.submit(transfer(0, 1))
     delegation = Account.sign_authorization(
         {"chainId": 31337, "address": b"\xbb" * 20, "nonce": 0}, passive.key
     )
