@@ -147,7 +147,8 @@ def test_two_impersonated_accounts_may_send_the_same_thing(web3: Web3) -> None:
     senders = [Web3.to_checksum_address("0x" + byte * 20) for byte in ("c1", "c2")]
     for sender in senders:
         call(web3, "anvil_setBalance", sender, hex(10**18))
-    hashes = {call(web3, "eth_sendTransaction", {"from": s, "to": SOMEBODY, "value": "0x1"}) for s in senders}
+    same = {"to": SOMEBODY, "value": "0x1", "gas": "0x5208", "gasPrice": hex(3 * GWEI)}
+    hashes = {call(web3, "eth_sendTransaction", {"from": sender, **same}) for sender in senders}
     assert len(hashes) == 2
     assert web3.eth.get_balance(SOMEBODY) == 2
     call(web3, "anvil_autoImpersonateAccount", False)
