@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 
 from chain_devnet.backend import Call
 from chain_devnet.calls import StateView, estimate_gas, overridden, run_call
@@ -14,6 +15,15 @@ from chain_devnet.state import prove, read_account, read_code, read_slot
 from ledgerfed.errors import InvalidValueError
 
 MAX_PROOF_KEYS = 1024
+CALL_SECONDS = 10.0
+
+_NO_BLOBS = "this chain takes no blob transactions (EIP-4844)"
+_UNSUPPORTED = {
+    "authorizationList": "sign the type 4 transaction (EIP-7702) yourself and send it raw",
+    "blobs": _NO_BLOBS,
+    "blobVersionedHashes": _NO_BLOBS,
+    "maxFeePerBlobGas": _NO_BLOBS,
+}
 
 
 def eth_get_balance(chain: Chain, params: Sequence[object]) -> str:
@@ -63,24 +73,33 @@ def eth_call(chain: Chain, params: Sequence[object]) -> str:
     fields, block, accounts, changes = read.arguments(params, 1, 4)
     view = override(state_view(chain, block), accounts, changes)
     call = call_of(read.mapping(fields, "transaction"), chain.config.gas_limit)
-    return views.hex_data(run_call(chain.backend, view, call).output)
+    return views.hex_data(run_call(chain.backend, view, call, deadline()).output)
 
 
 def eth_estimate_gas(chain: Chain, params: Sequence[object]) -> str:
     """The gas limit that a transaction needs. On the newest state it runs in the next block, as it would."""
     fields, block, accounts, changes = read.arguments(params, 1, 4)
-    header = read.state_header(chain, block)
-    newest = header is None or header.number == chain.head.header.number
-    view = chain.pending_view() if newest else state_view(chain, block)
-    view = override(view, accounts, changes)
+    view = override(next_view(chain, block), accounts, changes)
     call = call_of(read.mapping(fields, "transaction"), chain.config.gas_limit)
-    return hex(estimate_gas(chain.backend, view, affordable(view, call)))
+    return hex(estimate_gas(chain.backend, view, affordable(view, call), deadline()))
 
 
 def state_view(chain: Chain, block: object) -> StateView:
     """The state that a block parameter means."""
     header = read.state_header(chain, block)
     return chain.pending_view() if header is None else chain.view(header)
+
+
+def deadline() -> float:
+    """When what begins now must have ended, by the monotonic clock: nobody else is served meanwhile."""
+    return monotonic() + CALL_SECONDS
+
+
+def next_view(chain: Chain, block: object) -> StateView:
+    """The state that a transaction would meet: for the newest block, that inside the next one."""
+    header = read.state_header(chain, block)
+    newest = header is None or header.number == chain.head.header.number
+    return chain.pending_view() if newest else state_view(chain, block)
 
 
 def override(view: StateView, accounts: object, changes: object) -> StateView:
@@ -91,6 +110,7 @@ def override(view: StateView, accounts: object, changes: object) -> StateView:
 
 def call_of(fields: dict[str, object], gas_limit: int) -> Call:
     """The call that a JSON transaction object describes; without a price it costs nothing."""
+    _refuse_unsupported(fields)
     price = fields.get("gasPrice")
     cap = fields.get("maxFeePerGas", price)
     tip = fields.get("maxPriorityFeePerGas", price)
@@ -106,6 +126,12 @@ def call_of(fields: dict[str, object], gas_limit: int) -> Call:
         max_priority_fee=0 if tip is None else min(read.quantity(tip, "tip per gas"), max_fee),
         access_list=read.access_list(fields.get("accessList")),
     )
+
+
+def _refuse_unsupported(fields: dict[str, object]) -> None:
+    for name, remedy in _UNSUPPORTED.items():
+        if fields.get(name):
+            raise InvalidValueError(f"{name} is not supported here; {remedy}")
 
 
 def input_of(fields: dict[str, object]) -> bytes:

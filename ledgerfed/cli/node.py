@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ledgerfed.series import Panel
 
 LOCK = "node.lock"
-LINGER_SECONDS = 10.0
+LINGER_SECONDS = 5.0
 INTERRUPTED = 130
 
 
@@ -71,7 +71,9 @@ def run_node(options: NodeOptions, *, as_json: bool) -> int:
         stack.enter_context(_claimed(options.directory, file))
         store = stack.enter_context(open_store(options.directory))
         contract, chain_id = file.federation.contract, file.federation.chain_id
-        ledger = LedgerGateway.connect(options.rpc, contract, store.outbox, chain_id=chain_id)
+        stop = stack.enter_context(_until_told())
+        looks = {"poll_interval": options.poll, "sleep": _sleeper(stop)}
+        ledger = LedgerGateway.connect(options.rpc, contract, store.outbox, chain_id=chain_id, **looks)
         for later in following:
             store.blobs.put(later.config.to_bytes())
         urls = {peer.address: peer.url for f in (file, *following) for peer in f.members}
@@ -83,7 +85,6 @@ def run_node(options: NodeOptions, *, as_json: bool) -> int:
         transport = stack.enter_context(
             HttpTransport(file.federation, index, signer, peers, os.urandom(32), host, port)
         )
-        stop = stack.enter_context(_until_told())
         tell = _teller(as_json=as_json)
         ports = Ports(signer, ledger, transport, store.journal, store.blobs)
         agent = NodeAgent(file.config, index, ports, bench, family, file.deployed_in, on_progress=tell)
@@ -212,6 +213,16 @@ def _until_told() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _sleeper(stop: threading.Event) -> Callable[[float], None]:
+    """Return what waits for a transaction, and no longer than the node is to run: nothing is lost by that."""
+
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise KeyboardInterrupt
+
+    return sleep
 
 
 def _teller(*, as_json: bool) -> Callable[[Progress], None]:

@@ -84,6 +84,14 @@ class OutboxRow(Protocol):
     def reason(self) -> str | None:
         """Why a REVERTED or SUPERSEDED transaction ended so."""
 
+    @property
+    def earlier(self) -> bytes | None:
+        """The hashes of the other versions that were sent under the same nonce, 32 bytes each."""
+
+    @property
+    def transcript(self) -> bytes | None:
+        """The federation's transcript on which it was decided to send this; set from SIGNED on."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
@@ -104,6 +112,8 @@ class OutboxEntry:
     block_hash: bytes | None = None
     gas_used: int | None = None
     reason: str | None = None
+    earlier: bytes | None = None
+    transcript: bytes | None = None
 
 
 class OutboxStore(Protocol):

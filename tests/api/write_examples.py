@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ledgerfed_api import Settings, create_app
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 
-from ledgerfed.observer import observe
+from ledgerfed.observer import Finality, observe
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.transition import Fault
 from ledgerfed.store import open_store
@@ -68,7 +68,7 @@ def examples() -> str:
         chain.run_round()
         chain.dispute(1, Fault.TWO_CERTIFICATES, round_number=2)
         chain.propose(chain.change(joins=1, leaves=[1], rekeys=[2], committee=(0, 2, 4)))
-        observe(store, chain, chain.federation, FIRST_BLOCK, 0).advance()
+        observe(store, chain, chain.federation, FIRST_BLOCK, Finality(0)).advance()
         with TestClient(create_app(Settings(workspace=Path(directory)))) as client:
             base = f"/v1/federations/0x{chain.federation.contract.hex()}"
             model = client.get(base + "/rounds/1").json()["round"]["model"]

@@ -1,5 +1,7 @@
 """A transaction leaves exactly once, whatever happens between the decision to send it and its receipt."""
 
+import re
+
 import pytest
 
 from ledgerfed.errors import (
@@ -187,19 +189,21 @@ def test_a_nonce_that_went_elsewhere_supersedes_and_the_call_goes_out_anew(scene
     assert (row.attempt, row.nonce, row.tx_hash) == (1, lost.nonce + 1, mined.hash)
 
 
-def test_a_transaction_that_fails_in_its_block_says_why_and_may_be_tried_again(scene):
+def test_a_transaction_that_fails_in_its_block_says_why_and_may_be_tried_again(scene, chain):
     gateway, first = ready_to_seal(scene)
     gateway.wait_for_block(gateway.state().end + gateway.terms.windows.commit // 2)
     second = next(node for node in scene.nodes if node != first)
     with pytest.raises(Crash):
         scene.gateway(DyingOutbox(scene.outbox(), "signed", "after")).seal(second, 1, ROOT, 2)
-    gateway.seal(first, 1, ROOT, 3)  # the other one was faster
-    with pytest.raises(
-        TransactionRevertedError, match=r"seal of round 1 failed in block \d+: .*another phase"
-    ):
-        gateway.seal(second, 1, ROOT, 2)
+    with chain.manual_mining() as mine:  # both wait, and the other one comes first
+        with pytest.raises(WaitTimeoutError):
+            scene.gateway(receipt_timeout=0).seal(first, 1, ROOT, 3)
+        scene.rpc("eth_sendRawTransaction", "0x" + scene.row(second, "seal").raw.hex())
+        mine()
+    gateway.reconcile(second.address)
     failed = scene.row(second, "seal")
     assert (failed.state, failed.attempt) == (OutboxState.REVERTED, 0)
+    assert re.search(r"seal of round 1 failed in block \d+: .*another phase", failed.reason)
     assert failed.gas_used > 21_000
     with pytest.raises(TransactionRevertedError, match=r"was refused: .*another phase"):
         gateway.seal(second, 1, ROOT, 2)
@@ -207,7 +211,7 @@ def test_a_transaction_that_fails_in_its_block_says_why_and_may_be_tried_again(s
     assert (again.state, again.attempt, again.nonce) == (OutboxState.REVERTED, 1, None)
 
 
-def test_waiting_transactions_of_one_key_take_consecutive_nonces(scene, new_federation, manual_mining):
+def test_waiting_transactions_of_one_key_take_consecutive_nonces(scene, new_federation, chain):
     gateways = [scene.gateway(receipt_timeout=0)]
     gateways.append(scene.gateway(deployment=new_federation(), receipt_timeout=0))
     gateways[1].wait_for_block(gateways[1].state().end)
@@ -215,7 +219,7 @@ def test_waiting_transactions_of_one_key_take_consecutive_nonces(scene, new_fede
         gateway.seal(scene.relayer(gateway), 1, ROOT, 3)
     node = scene.nodes[0]
     nonce = scene.nonce(node)
-    with manual_mining() as mine:
+    with chain.manual_mining() as mine:
         for gateway in gateways:
             with pytest.raises(WaitTimeoutError, match="force of round 1 is not mined after 0 s"):
                 gateway.force(node, 1, LEAF)
@@ -228,10 +232,10 @@ def test_waiting_transactions_of_one_key_take_consecutive_nonces(scene, new_fede
     assert mined[0].block_number == mined[1].block_number
 
 
-def test_a_transaction_queues_behind_those_that_other_programs_sent_with_the_key(scene, manual_mining):
+def test_a_transaction_queues_behind_those_that_other_programs_sent_with_the_key(scene, chain):
     gateway, relayer = ready_to_seal(scene)
     impatient = scene.gateway(receipt_timeout=0)
-    with manual_mining() as mine:
+    with chain.manual_mining() as mine:
         scene.pay(relayer, relayer.address, 1)
         with pytest.raises(WaitTimeoutError):
             impatient.seal(relayer, 1, ROOT, 3)

@@ -8,7 +8,7 @@ import pytest
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 
 from ledgerfed.errors import VerificationError
-from ledgerfed.observer import Observer, observe, reindex
+from ledgerfed.observer import Finality, Observer, observe, reindex
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.transition import Fault
@@ -35,7 +35,7 @@ def chain(store: Store) -> SimulatedFederation:
 
 @pytest.fixture
 def observer(store: Store, chain: SimulatedFederation) -> Observer:
-    return observe(store, chain, chain.federation, FIRST_BLOCK, 50)
+    return observe(store, chain, chain.federation, FIRST_BLOCK, Finality(50))
 
 
 def _reindexed(store: Store, chain: SimulatedFederation) -> bool:
@@ -187,7 +187,7 @@ def test_a_reorganisation_gives_the_certificate_back(
 def test_a_node_without_a_seat_is_removed_by_its_registry_row(store: Store) -> None:
     chain = SimulatedFederation(store.blobs, nodes=6, committee=4)
     chain.dispute(5)
-    observe(store, chain, chain.federation, FIRST_BLOCK, 0).advance()
+    observe(store, chain, chain.federation, FIRST_BLOCK, Finality(0)).advance()
     with store.database.read() as connection:
         epoch, members = read_epoch(connection, 1), read_members(connection, 1)
         assert epoch is not None

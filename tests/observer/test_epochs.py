@@ -8,7 +8,7 @@ import pytest
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 
 from ledgerfed.errors import VerificationError
-from ledgerfed.observer import Observer, observe, reindex
+from ledgerfed.observer import Finality, Observer, observe, reindex
 from ledgerfed.protocol.change import VACANT, Change
 from ledgerfed.protocol.hashing import from_hex, to_hex
 from ledgerfed.protocol.transcript import Phase
@@ -37,7 +37,7 @@ def chain(store: Store) -> SimulatedFederation:
 
 @pytest.fixture
 def observer(store: Store, chain: SimulatedFederation) -> Observer:
-    return observe(store, chain, chain.federation, FIRST_BLOCK, 50)
+    return observe(store, chain, chain.federation, FIRST_BLOCK, Finality(50))
 
 
 def _change(chain: SimulatedFederation) -> Change:
@@ -145,7 +145,7 @@ def test_the_genesis_registry_is_that_of_epoch_0_whenever_the_configuration_come
 
 def test_seats_are_free_again_in_a_new_epoch_but_a_key_stays_removed(store: Store) -> None:
     chain = SimulatedFederation(store.blobs, nodes=5, committee=4, room=2)
-    observer = observe(store, chain, chain.federation, FIRST_BLOCK, 50)
+    observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(50))
     chain.dispute(0)
     chain.dispute(4)
     chain.propose(chain.change(joins=1))
