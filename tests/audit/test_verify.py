@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ledgerfed.audit import Certificate, ChainHead, Status, TrustInputs, verify_bundle, write_bundle
-from ledgerfed.audit.events import Aborted, Certified, Genesis, MemberRegistered
+from ledgerfed.audit.events import Aborted, Certified, Genesis
 from ledgerfed.errors import NotFoundError
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.manifest import Reason
