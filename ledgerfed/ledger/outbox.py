@@ -12,8 +12,9 @@ Rules:
 - One that waits for STUCK_BLOCKS is replaced under its nonce by the same call for more; any of its versions
   may be mined, and is then what was sent.
 - What the chain does not know any more is sent again only if the federation stands where it stood when it was
-  decided; after a fork it may not, and the contract would not notice (threat C1). What would come too late
-  and still waits is cancelled: replaced by a transfer of nothing to oneself.
+  decided; after a fork it may not, and the contract would not notice (threat C1). A leaf may be forced after
+  others were, but not after another seal: it could contradict what its node signed there, which is a fault.
+- What would come too late and still waits is cancelled: replaced by a transfer of nothing to oneself.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from ledgerfed.ledger.transactions import (
     transmit,
     why_reverted,
 )
-from ledgerfed.ledger.views import read_view
+from ledgerfed.ledger.views import read_view, stands_at, stood_since_seal
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import keccak
 
@@ -179,7 +180,9 @@ class Outbox:
         """Return why a call that was decided on earlier is not meant any more, or None."""
         if entry.transcript is not None:
             federation = Federation(entry.chain_id, entry.contract)
-            if read_view(self._rpc, federation, "transcript") != entry.transcript:
+            forced = entry.kind == TransactionKind.FORCE
+            still = stood_since_seal if forced else stands_at
+            if not still(self._rpc, federation, entry.transcript):
                 return "the federation stands elsewhere than when it was decided"
         try:
             estimate_gas(self._rpc, _named(entry), entry.sender, entry.contract, entry.data, block)
@@ -279,7 +282,7 @@ class Outbox:
         nonce = max([next_nonce(self._rpc, entry.sender, "pending"), *waiting])
         fees = present_fees(self._rpc, entry.sender)
         about = None
-        if entry.kind in ABOUT_A_TRANSCRIPT:
+        if entry.kind in (*ABOUT_A_TRANSCRIPT, TransactionKind.FORCE):
             about = bytes(read_view(self._rpc, self._federation, "transcript"))
         raw = sign(signer, entry.chain_id, nonce, gas, entry.contract, entry.data, fees)
         signed = replace(entry, state=OutboxState.SIGNED, nonce=nonce, raw=raw, tx_hash=keccak(raw))

@@ -9,12 +9,14 @@ from node_processes import running_anvil
 from rewriting_proxy import rewritten
 
 from ledgerfed.errors import ConflictError, WaitTimeoutError
-from ledgerfed.ledger import DemoSigner, LedgerGateway, OutboxState, demo_key
-from ledgerfed.ledger.events import Sealed
+from ledgerfed.ledger import DemoSigner, LedgerGateway, OutboxState, TwoStatements, demo_key
+from ledgerfed.ledger.events import Forced, Sealed
 from ledgerfed.ledger.fees import Fees, raised, read_signed
 from ledgerfed.ledger.outbox import MAX_REPLACEMENTS, STUCK_BLOCKS
 from ledgerfed.ledger.rpc import JsonRpc
 from ledgerfed.protocol.hashing import keccak
+from ledgerfed.protocol.transition import Fault
+from ledgerfed.protocol.typed_data import receipt_digest
 
 ROOT, OTHER_ROOT = keccak(b"root"), keccak(b"another root")
 GWEI = 10**9
@@ -172,6 +174,73 @@ def test_what_comes_too_late_is_cancelled_and_blocks_no_other_transaction_of_its
     dear.pay(first, first.address, 1)
     assert dear.nonce(first) == waiting.nonce + 2
     assert [event.root for event in _seals(dear)] == [OTHER_ROOT]
+
+
+def _held_back(dear, pool: Mempool, url: str, send: Callable, meanwhile: Callable) -> None:
+    """Let a transaction wait while something else happens, and a look of its sender longer."""
+    with pytest.raises(WaitTimeoutError):
+        send(dear.gateway(url=url, receipt_timeout=0))
+    (waiting,) = pool.kept.values()
+    meanwhile(dear.gateway())
+    steps = iter([("anvil_mine", "0x1"), ("eth_sendRawTransaction", waiting)])
+    mined = send(dear.gateway(url=url, sleep=lambda _: dear.rpc(*next(steps))))
+    assert [*pool.kept] == ["0x" + mined.hash.hex()]  # no second version, such as one that cancels
+
+
+def test_a_forced_leaf_that_waits_is_still_meant_when_another_was_forced(dear) -> None:
+    dear.seal(dear.gateway())
+    first, second = dear.nodes[:2]
+    pool = Mempool(floor=10**15)
+    with rewritten(dear.url, pool.rewrite) as url:
+        _held_back(
+            dear,
+            pool,
+            url,
+            lambda gateway: gateway.force(first, 1, ROOT),
+            lambda gateway: gateway.force(second, 1, OTHER_ROOT),
+        )
+    gateway = dear.gateway()
+    found = gateway.read_events(dear.deployment.transaction.block_number, gateway.block_number())
+    assert [event.leaf for event in found if isinstance(event, Forced)] == [OTHER_ROOT, ROOT]
+
+
+def test_a_proof_that_waits_is_still_meant_when_the_transcript_has_moved(dear) -> None:
+    first, second = dear.nodes[:2]
+    pool = Mempool(floor=10**15)
+    with rewritten(dear.url, pool.rewrite) as url:
+        _held_back(
+            dear,
+            pool,
+            url,
+            lambda gateway: gateway.challenge(first, _two_receipts(gateway, dear.nodes[2])),
+            lambda gateway: gateway.challenge(second, _two_receipts(gateway, dear.nodes[3])),
+        )
+    assert dear.gateway().state().removed == 0b1100
+
+
+def _two_receipts(gateway: LedgerGateway, culprit: DemoSigner) -> TwoStatements:
+    t, subjects = keccak(b"transcript"), (ROOT, OTHER_ROOT)
+    digests = [receipt_digest(gateway.federation, 1, 0, subject, t) for subject in subjects]
+    first, second = (culprit.sign_digest(digest) for digest in digests)
+    return TwoStatements(Fault.TWO_RECEIPTS, 1, 0, t, subjects, (first, second))
+
+
+def test_a_leaf_that_was_forced_on_a_branch_that_is_gone_is_not_forced_on_the_other(scene) -> None:
+    """It might contradict the leaf that its node signed for the other history, which is a fault."""
+    gateway, node = scene.gateway(), scene.nodes[1]
+    gateway.wait_for_block(gateway.state().end)
+    snapshot = scene.rpc("evm_snapshot")
+    relayer = scene.seal(gateway).sender
+    gateway.force(node, 1, ROOT)
+    assert scene.rpc("evm_revert", snapshot)
+    gateway.wait_for_block(gateway.state().end + gateway.terms.windows.commit // 2)
+    other = next(member for member in scene.nodes if member.address != relayer)
+    scene.gateway().seal(other, 1, OTHER_ROOT, 2)
+    scene.gateway().force(node, 1, OTHER_ROOT)
+    fresh = scene.gateway()
+    found = fresh.read_events(scene.deployment.transaction.block_number, fresh.block_number())
+    assert [event.leaf for event in found if isinstance(event, Forced)] == [OTHER_ROOT]
+    assert scene.row(node, "force").attempt == 1
 
 
 def test_a_seal_of_a_branch_that_is_gone_is_not_sent_on_the_other(scene) -> None:
