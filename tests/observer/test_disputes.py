@@ -241,3 +241,23 @@ def test_a_round_is_not_given_up_for_want_of_members_while_they_are_enough(
     chain.forge(chain.head().number, [replace(event, arguments={**event.arguments, "phase": 5})])
     with pytest.raises(VerificationError, match="for want of members, but 4 of 4 are left"):
         observer.advance()
+
+
+def test_a_certificate_falls_after_a_dispute_that_took_nothing_back(store: Store) -> None:
+    chain = SimulatedFederation(store.blobs, nodes=7, committee=7)
+    observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(50))
+    chain.run_round()
+    chain.run_round()
+    chain.dispute(3, round_number=1)
+    chain.dispute(1, round_number=2)
+    observer.advance()
+    with store.database.read() as connection:
+        assert [d.contested for d in read_disputes(connection, 1)] == [False, True]
+        head = read_head(connection, 1)
+        assert (head.number, head.phase, head.transcript) == (2, Phase.SCORED, chain.now.t)
+    assert _reindexed(store, chain)
+    manifest = chain.certify()
+    assert observer.advance().waiting == ()
+    with store.database.read() as connection:
+        assert read_round(connection, 1, 2).manifest == manifest.hash()
+        assert [c.validator for c in read_certificate(connection, 1, 2, 1)] == [0, 2, 4, 5, 6]

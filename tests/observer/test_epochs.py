@@ -259,3 +259,42 @@ def test_an_epoch_opens_only_when_it_is_due(
     chain.open_epoch()
     with pytest.raises(VerificationError, match="none is due"):
         observer.advance()
+
+
+def test_no_certificate_falls_once_an_epoch_was_opened(
+    store: Store, chain: SimulatedFederation, observer: Observer
+) -> None:
+    _walk_into(chain)
+    assert chain.now.scored is None
+    chain.dispute(0, round_number=1)
+    observer.advance()
+    with store.database.read() as connection:
+        assert read_round(connection, 1, 1).phase == Phase.CERTIFIED
+        head = read_head(connection, 1)
+        assert (head.number, head.transcript, head.opened_at) == (2, chain.now.t, chain.now.t)
+
+
+def test_an_epoch_opens_in_no_phase_but_open(
+    store: Store, chain: SimulatedFederation, observer: Observer
+) -> None:
+    chain.propose(_change(chain))
+    chain.abort()
+    chain.seal()
+    chain.open_epoch()
+    with pytest.raises(VerificationError, match="none is due"):
+        observer.advance()
+
+
+def test_nothing_is_announced_while_an_epoch_is_due_nor_for_another_than_the_next(
+    store: Store, chain: SimulatedFederation, observer: Observer
+) -> None:
+    chain.propose(_change(chain))
+    _forge(chain, "EpochProposed", epoch=2)
+    with pytest.raises(VerificationError, match=r"epoch 2 is announced in block .* of epoch 0"):
+        observer.advance()
+    chain.fork(back=1, branch=b"other")
+    chain.propose(_change(chain))
+    chain.abort()
+    chain.propose(_change(chain))
+    with pytest.raises(VerificationError, match="an event before it is missing"):
+        observer.advance()
