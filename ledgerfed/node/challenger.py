@@ -5,14 +5,22 @@ Rules:
   arithmetic; suspicion alone is never sent;
 - whoever holds a proof sends it, the committee first, one after the other in an order that the transcript
   draws, so that one transaction is usually enough;
-- nobody is accused twice.
+- nobody is accused twice, and a proof that the contract refuses is not sent again while the transcript
+  stands: whatever comes of accusing somebody, the node goes on with the round.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledgerfed.errors import InvalidValueError, NotFoundError
+from ledgerfed.errors import (
+    ConflictError,
+    InvalidValueError,
+    NotFoundError,
+    TransactionRevertedError,
+    VerificationError,
+    WaitTimeoutError,
+)
 from ledgerfed.ledger.challenges import (
     BrokenReceipt,
     Challenge,
@@ -31,6 +39,14 @@ from ledgerfed.protocol.score import lower_median
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.transition import Certify, tail_of
 
+_REFUSALS = (
+    ConflictError,
+    InvalidValueError,
+    NotFoundError,
+    TransactionRevertedError,
+    VerificationError,
+    WaitTimeoutError,
+)
 MEDIANS = -1
 """The place of the signers of a wrong median among the culprits: they are accused together."""
 
@@ -41,16 +57,26 @@ class Challenger:
     def __init__(self, desk: Desk, validator: Validator) -> None:
         self._desk = desk
         self._validator = validator
+        self._refused: set[tuple[int, bytes]] = set()
         self._found: dict[tuple[int, bytes], int] = {}
         self._checked = b""
 
     def look(self) -> None:
         """Send the first proof whose turn it is."""
         for culprit, proof in self._proofs():
-            if culprit not in self._desk.view.convicted and self._is_my_turn(culprit):
-                mined = self._desk.ports.ledger.challenge(self._desk.ports.signer, proof)
-                self._desk.sent(f"challenge {proof.fault.name.lower().replace('_', ' ')}", mined)
+            tried = (culprit, self._desk.view.transcript) in self._refused
+            if culprit not in self._desk.view.convicted and not tried and self._is_my_turn(culprit):
+                self._send(culprit, proof)
                 return
+
+    def _send(self, culprit: int, proof: Challenge) -> None:
+        desk = self._desk
+        name = f"challenge {proof.fault.name.lower().replace('_', ' ')}"
+        try:
+            desk.sent(name, desk.ports.ledger.challenge(desk.ports.signer, proof))
+        except _REFUSALS as error:
+            self._refused.add((culprit, desk.view.transcript))
+            desk.note("reverted", f"{name}: {error}")
 
     def _is_my_turn(self, culprit: int) -> bool:
         """Whether those before this node have had a block each since the proof was found."""

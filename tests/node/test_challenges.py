@@ -14,6 +14,7 @@ from ledgerfed.node.relayer import Relayer
 from ledgerfed.node.validator import Validator
 from ledgerfed.protocol.evidence import SignedLeaf, SignedScoreCommitment
 from ledgerfed.protocol.hashing import keccak
+from ledgerfed.protocol.transition import Fault
 from ledgerfed.protocol.typed_data import (
     certificate_digest,
     leaf_digest,
@@ -192,3 +193,26 @@ def test_v5_a_quorum_that_certifies_a_wrong_median_is_removed_and_the_round_undo
     world.run(4, until=lambda: world.view().epoch == 1)
     assert (world.view().committee, world.view().removed) == ((3,), frozenset())
     assert "open epoch" in world.steps()
+
+
+def test_a_proof_that_the_contract_refuses_stops_nobody(world) -> None:
+    """A conflict that somebody else was convicted of, or that is none: the round goes on."""
+    hostile = (world.relayer() + 1) % 4
+    world.run(1, until=lambda: world.steps().count("commit") == 4)
+    honest = world.agents[hostile]._desk.notebook.leaves[hostile]
+    forged = replace(honest, leaf=keccak(b"forged"))
+    for agent in world.agents.values():
+        notebook = agent._desk.notebook
+        notebook._accuse(
+            Fault.TWO_LEAVES,
+            hostile,
+            hostile,
+            notebook.view.opened_at,
+            (honest.leaf, forged.leaf),
+            (honest.signature, honest.signature),
+            (honest.deadline, honest.deadline),
+        )
+    world.run(1)
+    world.assert_one_history()
+    assert world.reasons(1) == ["admitted"] * 4
+    assert "reverted" in world.steps()
