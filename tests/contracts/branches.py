@@ -11,6 +11,7 @@ own and are told by their code, not by a list:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +44,15 @@ class Line:
     text: str
 
 
+DISPATCHER = Line("the dispatcher of functions", 0, "")
+
+
 @dataclass(frozen=True)
 class Branch:
-    """A JUMPI: in the creation code or not, its place, whether it is the compiler's own, its source line."""
+    """A JUMPI: in the creation code or not, its place, whether it is the compiler's own, its source line.
+
+    What stands for no line, such as a loop over calldata, has the line before it.
+    """
 
     creation: bool
     place: int
@@ -69,10 +76,14 @@ def contract_branches(source: Path) -> list[Branch]:
     lines = {number: path.read_text("utf-8").splitlines() for number, path in files.items()}
 
     def line_at(source_map: dict[str, Any]) -> Callable[[int], Line | None]:
+        known = sorted(source_map["pc_pos_map"])
+
         def line(place: int) -> Line | None:
-            if place not in source_map["pc_pos_map"]:
+            before = bisect_right(known, place)
+            if before == 0:
                 return None
-            number, (file_number, _) = source_map["pc_pos_map"][place][0], source_map["pc_ast_map"][place]
+            here = known[before - 1]
+            number, (file_number, _) = source_map["pc_pos_map"][here][0], source_map["pc_ast_map"][here]
             return Line(files[file_number].name, number, lines[file_number][number - 1].strip())
 
         return line
@@ -84,15 +95,14 @@ def contract_branches(source: Path) -> list[Branch]:
 
 
 def untaken_branches(source: Path, record: Record) -> list[str]:
-    """One line for each way that the record has not gone, with the line of the source."""
-    found = []
+    """One entry for each source line with a branch that the record has not gone both ways."""
+    found: dict[Line, list[str]] = {}
     for branch in contract_branches(source):
         for way in branch.untaken(record):
-            line = branch.line or Line("the dispatcher", 0, "")
             code = "constructor" if branch.creation else "runtime"
-            went = "jumped" if way else "went on"
-            found.append(f"{line.file}:{line.number} never {went} ({code} {branch.place}): {line.text}")
-    return found
+            went = f"never {'jumped' if way else 'went on'} at {branch.place} of the {code}"
+            found.setdefault(branch.line or DISPATCHER, []).append(went)
+    return [f"{line.file}:{line.number} `{line.text}` {', '.join(ways)}" for line, ways in found.items()]
 
 
 def _branches(code: bytes, creation: bool, line: Callable[[int], Line | None]) -> Iterator[Branch]:

@@ -79,17 +79,21 @@ def small(tmp_path_factory):
     return source, branches, {(b.creation, b.place, way) for b in branches for way in (False, True)}
 
 
+def condition_of(branches):
+    return next(b for b in branches if b.line and b.line.text == "if a > 7:" and not b.compilers)
+
+
 def test_a_branch_that_is_not_taken_is_named_with_its_line(small):
     source, branches, everything = small
     assert untaken_branches(source, Record(everything)) == []
-    (condition,) = (b for b in branches if b.line and b.line.text == "if a > 7:")
+    condition = condition_of(branches)
     (line,) = untaken_branches(source, Record(everything - {(False, condition.place, True)}))
-    assert line == f"part.vy:7 never jumped (runtime {condition.place}): if a > 7:"
+    assert line == f"part.vy:7 `if a > 7:` never jumped at {condition.place} of the runtime"
 
 
 def test_an_overflow_need_not_happen_but_must_have_been_checked(small):
     source, branches, everything = small
-    (condition,) = (b for b in branches if b.line and b.line.text == "if a > 7:")
+    condition = condition_of(branches)
     overflow = min(
         (b for b in branches if b.compilers and not b.creation and b.place > condition.place),
         key=lambda b: b.place,
