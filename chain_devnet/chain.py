@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from threading import RLock
 
 from chain_devnet.accounts import FUNDS, DevAccount, dev_accounts
-from chain_devnet.admission import BlockRules, SenderState, admit
+from chain_devnet.admission import BlockRules
 from chain_devnet.assembly import assemble, genesis_block, next_environment, nothing_on
 from chain_devnet.backend import Environment, Execution, ExecutionBackend, environment_of
 from chain_devnet.block import Block, Header
@@ -17,9 +17,10 @@ from chain_devnet.config import ChainConfig
 from chain_devnet.errors import TransactionRejectedError
 from chain_devnet.fees import next_base_fee
 from chain_devnet.filters import Filters
-from chain_devnet.pool import Pool, PoolContent, PoolLimits, Waiting
+from chain_devnet.mempool import Mempool, Taken
+from chain_devnet.pool import PoolContent, PoolLimits, Waiting
 from chain_devnet.settings import Settings
-from chain_devnet.state import EMPTY_CODE_HASH, Layered, StateEdit, edit_state, read_account
+from chain_devnet.state import Layered, StateEdit, edit_state
 from chain_devnet.store import ChainStore
 from chain_devnet.timeline import Timeline
 from chain_devnet.transaction import Transaction, decode_transaction
@@ -27,7 +28,6 @@ from chain_devnet.watches import Watches
 from ledgerfed.errors import InvalidValueError, LedgerFedError
 
 Clock = Callable[[], int]
-Taken = tuple[Transaction, Waiting | None]  # what was accepted, and what it replaced
 
 _log = logging.getLogger(__name__)
 
@@ -74,9 +74,6 @@ class Chain:
         self.accounts: Mapping[bytes, DevAccount] = {account.address: account for account in dev_accounts()}
         self.automine = True
         self._clock = clock
-        self._pool = Pool(limits)
-        self._senders: dict[bytes, SenderState] = {}
-        self._senders_root = b""
         self._executed: tuple[object, Execution] | None = None
         self._snapshots: dict[int, Snapshot] = {}
         self._snapshot_count = 0
@@ -86,8 +83,7 @@ class Chain:
         self._head_root = self.state_root(self._head.header)
         self.watches = Watches(store)
         self.filters = Filters()
-        self._pool.keep(store.waiting())
-        self._drop_hopeless()
+        self._mempool = Mempool(store, self._head_root, limits)
 
     def _create(self) -> Block:
         balances = {account.address: FUNDS for account in dev_accounts()} | dict(self.config.fund)
@@ -108,17 +104,17 @@ class Chain:
     def waiting(self) -> tuple[Transaction, ...]:
         """Accepted transactions that are in no block yet, in order of arrival."""
         with self.lock:
-            return tuple(self._pool)
+            return self._mempool.waiting
 
     def waiting_transaction(self, tx_hash: bytes) -> Transaction | None:
         """The accepted transaction with `tx_hash` if it is in no block yet."""
         with self.lock:
-            return self._pool.find(tx_hash)
+            return self._mempool.find(tx_hash)
 
     def pool_content(self) -> PoolContent:
         """What waits, by sender: what can go into blocks, and what is behind a gap of nonces."""
         with self.lock:
-            return self._pool.content(self._nonces())
+            return self._mempool.content()
 
     @property
     def finalized_number(self) -> int:
@@ -147,7 +143,7 @@ class Chain:
         """The state after the transactions that the next block would take, seen from inside it."""
         with self.lock:
             environment = self._environment_after(self._head)
-            executable = self._executable(environment.base_fee)
+            executable = self._mempool.executable(environment.base_fee)
             if not executable:
                 return StateView(self.store, self._head_root, environment)
             execution = self._execute(environment, executable)
@@ -157,13 +153,13 @@ class Chain:
         """The block that would be mined now."""
         with self.lock:
             environment = self._environment_after(self._head)
-            execution = self._execute(environment, self._executable(environment.base_fee))
+            execution = self._execute(environment, self._mempool.executable(environment.base_fee))
             return assemble(self._head, environment, execution)
 
     def pending_nonce(self, address: bytes) -> int:
         """The nonce that the next transaction of `address` must have."""
         with self.lock:
-            return self._pool.next_nonce(address, self._sender(address).nonce)
+            return self._mempool.next_nonce(address)
 
     # Writing
 
@@ -210,14 +206,14 @@ class Chain:
             nodes, root = edit_state(self.store, self._head_root, {address: edit})
             self.store.write_state(self._head.header.number, root, nodes, {})
             self._head_root = root
-            self._drop_hopeless()
+            self._mempool.follow(root)
 
     def drop(self, tx_hash: bytes) -> bool:
         """Forget a waiting transaction; False if it does not wait."""
         with self.lock:
-            found = tx_hash in self._pool
-            self._pool.drop({tx_hash})
-            self._save_waiting()
+            found = self._mempool.find(tx_hash) is not None
+            self._mempool.drop({tx_hash})
+            self._mempool.save()
             return found
 
     def mine(self, count: int = 1, interval: int | None = None) -> None:
@@ -228,7 +224,7 @@ class Chain:
             interval: seconds between them; None lets the clock decide.
         """
         with self.lock:
-            while count > 0 and (executable := self._executable(next_base_fee(self._head.header))):
+            while count > 0 and (executable := self._executable()):
                 self._mine_waiting(executable)
                 count -= 1
             if count > 0:
@@ -255,7 +251,7 @@ class Chain:
             self._snapshot_count += 1
             number = self._head.header.number
             edited = self.store.edited_root(number)
-            here = Snapshot(number, self._timeline, self._pool.snapshot(), edited, self._settings)
+            here = Snapshot(number, self._timeline, self._mempool.snapshot(), edited, self._settings)
             self._snapshots[self._snapshot_count] = here
             return self._snapshot_count
 
@@ -272,7 +268,8 @@ class Chain:
             self._head_root = self.state_root(self._head.header)
             self._settings = snapshot.settings
             self._timeline = snapshot.timeline
-            self._pool.keep(snapshot.waiting)
+            self._mempool.keep(snapshot.waiting)
+            self._mempool.follow(self._head_root)
             self._snapshots = {key: value for key, value in self._snapshots.items() if key < snapshot_id}
             return True
 
@@ -294,10 +291,10 @@ class Chain:
         """Mine and save what was taken; returns what the machine refused."""
         try:
             refused = self._mine_executable() if self.automine else {}
-            self._save_waiting()
+            self._mempool.save()
         except BaseException:
             # Whatever went wrong was not acknowledged, so it must not be mined later.
-            self._take_back(taken)
+            self._mempool.take_back(taken)
             raise
         self.watches.accepted([tx.hash for tx, _ in taken if tx.hash not in refused])
         return refused
@@ -305,66 +302,20 @@ class Chain:
     def _take(self, tx: Transaction | LedgerFedError, taken: list[Taken]) -> bytes | LedgerFedError:
         if isinstance(tx, LedgerFedError):
             return tx
+        rules = BlockRules(self.config.chain_id, self.config.gas_limit, next_base_fee(self._head.header))
         try:
-            replaced = self._admit(tx)
+            impersonated = self._settings.impersonates(tx.sender)
+            taken.append(self._mempool.take(tx, rules, may_be_contract=impersonated))
         except TransactionRejectedError as error:
             return error
-        taken.append((tx, replaced))
         return tx.hash
 
-    def _admit(self, tx: Transaction) -> Waiting | None:
-        if self.store.has_transaction(tx.hash):
-            raise TransactionRejectedError(f"already known: 0x{tx.hash.hex()}")
-        account = self._sender(tx.sender)
-        if self._settings.impersonates(tx.sender):
-            account = replace(account, code=b"")  # a contract may be impersonated, against EIP-3607
-        admit(
-            tx,
-            account,
-            BlockRules(self.config.chain_id, self.config.gas_limit, next_base_fee(self._head.header)),
-        )
-        return self._pool.add(tx, account)
-
-    def _take_back(self, taken: Sequence[Taken]) -> None:
-        for tx, replaced in reversed(taken):
-            if tx.hash in self._pool:
-                self._pool.drop([tx.hash])
-                if replaced is not None:
-                    self._pool.restore(replaced)
-
-    def _sender(self, address: bytes) -> SenderState:
-        if self._senders_root != self._head_root:
-            self._senders, self._senders_root = {}, self._head_root
-        known = self._senders.get(address)
-        if known is None:
-            account = read_account(self.store, self._head_root, address)
-            code = b"" if account.code_hash == EMPTY_CODE_HASH else self.store.get(account.code_hash) or b""
-            known = self._senders[address] = SenderState(account.nonce, account.balance, code)
-        return known
-
-    def _nonces(self) -> dict[bytes, int]:
-        return {sender: self._sender(sender).nonce for sender in self._pool.senders}
-
-    def _executable(self, base_fee: int) -> list[Transaction]:
-        return self._pool.executable(self._nonces(), base_fee) if self._pool else []
-
-    def _drop_hopeless(self) -> None:
-        hopeless = self._pool.hopeless({sender: self._sender(sender) for sender in self._pool.senders})
-        for tx in hopeless:
-            _log.warning(
-                "dropped transaction 0x%s: its sender has used its nonce or its funds", tx.hash.hex()
-            )
-        self._pool.drop([tx.hash for tx in hopeless])
-
-    def _save_waiting(self) -> None:
-        delta = self._pool.delta()
-        if delta.added or delta.removed:
-            self.store.write_waiting(delta)
-        self._pool.mark_saved()
+    def _executable(self) -> list[Transaction]:
+        return self._mempool.executable(next_base_fee(self._head.header))
 
     def _mine_executable(self) -> dict[bytes, LedgerFedError]:
         refused: dict[bytes, LedgerFedError] = {}
-        while executable := self._executable(next_base_fee(self._head.header)):
+        while executable := self._executable():
             refused |= self._mine_waiting(executable)
         return refused
 
@@ -379,7 +330,7 @@ class Chain:
             block = self._finished(assemble(self._head, environment, execution))
             self._commit([block], execution.nodes, done)
         else:
-            self._pool.drop([tx.hash for tx, _ in execution.rejected])
+            self._mempool.drop([tx.hash for tx, _ in execution.rejected])
         return {tx.hash: TransactionRejectedError(reason) for tx, reason in execution.rejected}
 
     def _finished(self, block: Block) -> Block:
@@ -409,14 +360,14 @@ class Chain:
         # A logical clock counts blocks, so an interval between them must move it ahead as well.
         anchored = anchored or self._clock is None
         timeline = self._timeline.after(last.timestamp, self._now(last.number), anchored=anchored)
-        self.store.append(blocks, nodes, timeline.to_meta(), self._pool.delta(done))
-        self._pool.drop(done)
-        self._pool.mark_saved()
+        self.store.append(blocks, nodes, timeline.to_meta(), self._mempool.delta(done))
+        self._mempool.drop(done)
+        self._mempool.mark_saved()
         self._timeline = timeline
         self._head = Block(last, blocks[-1].hash)
         self._head_root = last.state_root
         self._executed = None
-        self._drop_hopeless()
+        self._mempool.follow(last.state_root)
         self.watches.extended()
 
     def _execute(self, environment: Environment, transactions: Sequence[Transaction]) -> Execution:

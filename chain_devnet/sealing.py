@@ -81,9 +81,8 @@ class SealedChain(Chain):
                 return False
             if self._clock is not None and self._clock() < self.authority.earliest(parent, self.signer):
                 return False
-            environment = self._environment_after(self._head)
-            self._mine_waiting(self._executable(environment.base_fee))
-            self._save_waiting()
+            self._mine_waiting(self._executable())
+            self._mempool.save()
             return True
 
     def mine(self, count: int = 1, interval: int | None = None) -> None:
@@ -196,18 +195,16 @@ class SealedChain(Chain):
 
     def _switch(self, ancestor: Block, own: Sequence[Block], branch: Sequence[Imported]) -> None:
         number, last = ancestor.header.number, branch[-1].block
-        before = self._pool.snapshot()
+        before = self._mempool.snapshot()
         given_up = [
             stored.transaction for block in own for stored in self.store.transactions(block.header.number)
         ]
         if own:
             _log.info("giving up %d blocks after block %d for a heavier branch", len(own), number)
             self.watches.reverting(number)
-        included = [tx.hash for found in branch for tx in found.block.transactions]
-        self._pool.drop(included)
-        for tx in given_up:
-            if tx.hash not in included:
-                self._pool.reinstate(tx)
+        included = {tx.hash for found in branch for tx in found.block.transactions}
+        self._mempool.drop(included)
+        self._mempool.reinstate([tx for tx in given_up if tx.hash not in included])
         timeline = self._timeline.after(
             last.header.timestamp, self._now(last.header.number), anchored=self._clock is None
         )
@@ -215,16 +212,17 @@ class SealedChain(Chain):
             (found.block, found.nodes) for found in branch
         ]
         try:
-            self.store.replace_after(number, branch_nodes, timeline.to_meta(), self._pool.delta())
+            self.store.replace_after(number, branch_nodes, timeline.to_meta(), self._mempool.delta())
         except BaseException:
-            self._pool.keep(before)
+            self._mempool.keep(before)
             raise
-        self._pool.mark_saved()
+        self._mempool.mark_saved()
         self._timeline = timeline
         self._head = Block(last.header, last.hash)
         self._head_root = last.header.state_root
         self._snapshots = {key: kept for key, kept in self._snapshots.items() if kept.number <= number}
-        self._drop_hopeless()
+        self._executed = None
+        self._mempool.follow(self._head_root)
         self.watches.extended()
 
 

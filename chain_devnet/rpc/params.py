@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
-from chain_devnet.backend import Environment
 from chain_devnet.block import Header
 from chain_devnet.chain import Chain
-from chain_devnet.config import MAX_UINT64
 from chain_devnet.errors import LimitExceededError
-from chain_devnet.state import StateEdit
 from chain_devnet.store import LogFilter
 from chain_devnet.transaction import AccessList
 from ledgerfed.errors import InvalidValueError, NotFoundError
@@ -25,20 +21,8 @@ MAX_QUANTITY = 2**256
 MAX_LOG_RANGE = 100_000
 MAX_ALTERNATIVES = 1_000
 NO_BLOCK = 2**63 - 1  # the largest number that the store can compare with
-MAX_OVERRIDDEN_SLOTS = 10_000
 TAGS = ("latest", "safe", "finalized", "pending", "earliest")
 
-_BLOCK_FIELDS = {
-    "number": "number",
-    "time": "timestamp",
-    "gasLimit": "gas_limit",
-    "coinbase": "coinbase",
-    "feeRecipient": "coinbase",
-    "random": "mix_hash",
-    "prevRandao": "mix_hash",
-    "baseFee": "base_fee",
-    "baseFeePerGas": "base_fee",
-}
 _HEX_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,66}")
 _HEX_DATA = re.compile(r"0x([0-9a-fA-F]{2})*")
 
@@ -65,13 +49,13 @@ def quantity(value: object, name: str) -> int:
         return value
     if isinstance(value, str) and _HEX_NUMBER.fullmatch(value) and int(value, 16) < MAX_QUANTITY:
         return int(value, 16)
-    raise InvalidValueError(f"{name} must be a hex quantity such as 0x1f, got {_shown(value)}")
+    raise InvalidValueError(f"{name} must be a hex quantity such as 0x1f, got {shown(value)}")
 
 
 def data(value: object, name: str, length: int | None = None) -> bytes:
     """Bytes from a 0x string; exactly `length` of them if given."""
     if not isinstance(value, str) or not _HEX_DATA.fullmatch(value):
-        raise InvalidValueError(f"{name} must be hex data such as 0xc0de, got {_shown(value)}")
+        raise InvalidValueError(f"{name} must be hex data such as 0xc0de, got {shown(value)}")
     decoded = bytes.fromhex(value[2:])
     if length is not None and len(decoded) != length:
         raise InvalidValueError(f"{name} must have {length} bytes, got {len(decoded)}")
@@ -97,13 +81,13 @@ def flag(value: object, name: str) -> bool:
     """A boolean; absent means false."""
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise InvalidValueError(f"{name} must be true or false, got {_shown(value)}")
+    raise InvalidValueError(f"{name} must be true or false, got {shown(value)}")
 
 
 def mapping(value: object, name: str) -> dict[str, object]:
     """A JSON object."""
     if not isinstance(value, dict):
-        raise InvalidValueError(f"{name} must be an object, got {_shown(value)}")
+        raise InvalidValueError(f"{name} must be an object, got {shown(value)}")
     return value
 
 
@@ -121,7 +105,7 @@ def block_number(chain: Chain, value: object) -> int | None:
     if value == "earliest":
         return 0
     if isinstance(value, str) and not value.startswith("0x"):
-        raise InvalidValueError(f"unknown block {_shown(value)}; use {', '.join(TAGS)} or a hex number")
+        raise InvalidValueError(f"unknown block {shown(value)}; use {', '.join(TAGS)} or a hex number")
     return quantity(value, "block number")
 
 
@@ -153,61 +137,12 @@ def access_list(value: object) -> AccessList:
     return tuple((address(entry.get("address")), _storage_keys(entry)) for entry in entries)
 
 
-def state_overrides(value: object) -> dict[bytes, StateEdit]:
-    """The accounts that a call is to see changed (geth's state overrides); absent means none."""
-    if value is None:
-        return {}
-    return {
-        address(name, "overridden address"): _account_override(mapping(entry, "account override"))
-        for name, entry in mapping(value, "state overrides").items()
-    }
-
-
-def block_overrides(environment: Environment, value: object) -> Environment:
-    """`environment` with the fields that a call is to see changed (geth's block overrides)."""
-    if value is None:
-        return environment
-    changes: dict[str, object] = {}
-    for name, given in mapping(value, "block overrides").items():
-        if name not in _BLOCK_FIELDS:
-            raise InvalidValueError(f"unknown block override {_shown(name)}; use {', '.join(_BLOCK_FIELDS)}")
-        field = _BLOCK_FIELDS[name]
-        if field == "coinbase":
-            changes[field] = address(given, name)
-        elif field == "mix_hash":
-            changes[field] = quantity(given, name).to_bytes(32, "big")
-        else:
-            changes[field] = bounded(given, name, MAX_UINT64)
-    return replace(environment, **changes)  # type: ignore[arg-type]  # each field has the type of its kind
-
-
 def bounded(value: object, name: str, most: int) -> int:
     """A quantity of at most `most`."""
     number = quantity(value, name)
     if number > most:
         raise InvalidValueError(f"{name} must be at most {most}, got {number}")
     return number
-
-
-def _account_override(entry: dict[str, object]) -> StateEdit:
-    unknown = entry.keys() - {"balance", "nonce", "code", "state", "stateDiff"}
-    if unknown:
-        raise InvalidValueError(f"unknown account override {_shown(min(unknown))}")
-    balance, nonce, code, state, diff = (
-        entry.get(name) for name in ("balance", "nonce", "code", "state", "stateDiff")
-    )
-    if state is not None and diff is not None:
-        raise InvalidValueError("an account override has either state or stateDiff, not both")
-    words = mapping(diff if state is None else state, "storage") if state or diff else {}
-    if len(words) > MAX_OVERRIDDEN_SLOTS:
-        raise LimitExceededError(f"an account override has at most {MAX_OVERRIDDEN_SLOTS} slots")
-    return StateEdit(
-        balance=None if balance is None else quantity(balance, "balance"),
-        nonce=None if nonce is None else bounded(nonce, "nonce", MAX_UINT64),
-        code=None if code is None else data(code, "code"),
-        slots={slot(key): quantity(word, "storage word") for key, word in words.items()},
-        wipe=state is not None,
-    )
 
 
 def log_filter(chain: Chain, value: object) -> LogFilter:
@@ -287,7 +222,7 @@ def _sequence(value: object, name: str) -> list[object]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InvalidValueError(f"{name} must be a list, got {_shown(value)}")
+        raise InvalidValueError(f"{name} must be a list, got {shown(value)}")
     return value
 
 
@@ -297,6 +232,7 @@ def _found(header: Header | None, name: str) -> Header:
     return header
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """What was given, short enough for a message."""
     text = repr(value)
     return text if len(text) <= 70 else f"{text[:67]}..."

@@ -11,6 +11,7 @@ from chain_devnet.calls import StateView, estimate_gas, overridden, run_call
 from chain_devnet.chain import Chain
 from chain_devnet.rpc import params as read
 from chain_devnet.rpc import views
+from chain_devnet.rpc.overrides import block_overrides, state_overrides
 from chain_devnet.state import prove, read_account, read_code, read_slot
 from ledgerfed.errors import InvalidValueError
 
@@ -104,8 +105,8 @@ def next_view(chain: Chain, block: object) -> StateView:
 
 def override(view: StateView, accounts: object, changes: object) -> StateView:
     """`view` with the state overrides and block overrides that a client gave; None leaves it."""
-    edited = overridden(view, read.state_overrides(accounts))
-    return replace(edited, environment=read.block_overrides(edited.environment, changes))
+    edited = overridden(view, state_overrides(accounts))
+    return replace(edited, environment=block_overrides(edited.environment, changes))
 
 
 def call_of(fields: dict[str, object], gas_limit: int) -> Call:

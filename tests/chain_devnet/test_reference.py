@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chain_devnet import filters, tracing, watches, websocket
-from chain_devnet.rpc import dispatch, ledger, params, reading, states, subscriptions
+from chain_devnet.rpc import dispatch, ledger, overrides, params, reading, states, subscriptions
 from chain_devnet.rpc import tracing as rpc_tracing
 from chain_devnet.rpc.reference import method_table, renewed
 from chain_devnet.web import MAX_BODY_BYTES
@@ -48,7 +48,7 @@ def test_the_table_of_methods_is_the_one_that_the_methods_make() -> None:
             "execution of a call, an estimate; of a trace",
             f"{states.CALL_SECONDS:.0f} s; {states.CALL_SECONDS + rpc_tracing.TRACE_SECONDS:.0f} s",
         ),
-        ("slots in a state override", f"{params.MAX_OVERRIDDEN_SLOTS:,}"),
+        ("slots in a state override", f"{overrides.MAX_OVERRIDDEN_SLOTS:,}"),
         ("storage keys in a proof", f"{states.MAX_PROOF_KEYS:,}"),
     ],
 )

@@ -40,6 +40,7 @@ def ask(chain: Chain, request: Any) -> Any:
         (b"", -32700),
         (b"{", -32700),
         (b"\xff\xfe", -32700),
+        (json.dumps(CALL).encode("utf-16"), -32700),
         (b'{"jsonrpc": "2.0", "id": NaN}', -32700),
         (b"[" * 100_000, -32700),
         (b'["' + b'\\"' * 99 + b'",' + b"[" * 99, -32700),
@@ -218,6 +219,31 @@ def test_a_batch_takes_time_in_proportion_to_its_length(chain: Chain) -> None:
     seconds(1_000)
     short, long = (min(seconds(count) for _ in range(5)) for count in (100, 1_000))
     assert long < 40 * short
+
+
+def test_what_waits_is_run_once_however_often_it_is_asked_about(
+    server: DevnetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, runs = server.chain, []
+    execute = chain.backend.execute
+
+    def counted(*place: Any) -> Any:
+        runs.append(len(place[3]))
+        return execute(*place)
+
+    monkeypatch.setattr(chain.backend, "execute", counted)
+    ask(chain, {**CALL, "method": "evm_setAutomine", "params": [False]})
+    sent = {"from": HOME, "to": HOME, "gas": "0x5208"}
+    for _ in range(2):
+        assert "result" in ask(chain, {**CALL, "method": "eth_sendTransaction", "params": [sent]})
+        for _ in range(3):
+            ask(chain, {**CALL, "method": "eth_getBalance", "params": [HOME, "pending"]})
+            ask(chain, {**CALL, "method": "eth_getBlockByNumber", "params": ["pending", True]})
+    assert runs == [1, 2]
+    ask(chain, {**CALL, "method": "anvil_setCoinbase", "params": [HOME]})
+    ask(chain, {**CALL, "method": "evm_mine", "params": []})
+    assert runs == [1, 2, 2]
+    assert chain.head.header.coinbase == bytes.fromhex(HOME[2:])
 
 
 def test_a_batch_whose_answer_is_too_long_is_cut(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

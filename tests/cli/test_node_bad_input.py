@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from command_line import PROGRAM, Ended
 from node_processes import Federation, Running, called, federation
+from rewriting_proxy import Forward, rewritten
 
 from chain_devnet import DevnetServer
+from ledgerfed.evaluation.federation import FederationRecord, write_record
 from ledgerfed.ledger import demo_key
+from ledgerfed.node import read_federation_file
 
 STRANGER = {"LEDGERFED_PRIVATE_KEY": "0x" + "11" * 32}
 
@@ -172,6 +175,23 @@ def test_no_data_or_twice(founded: Federation) -> None:
     _says(_node(founded, "--family", "magic"), 4, "no model family 'magic'", "arma")
     _says(_node(founded, "--rows", "1,2"), 2, "holdout,train,test")
     _says(_node(founded, "--rows", "9999,60,1"), 2, "shorten a window")
+
+
+# --- serve ----------------------------------------------------------------------------------------------
+
+
+def test_a_finality_that_the_chain_does_not_have(founded: Federation, tmp_path: Path) -> None:
+    file = read_federation_file(founded.file)
+    write_record(tmp_path, FederationRecord(file.federation, file.deployed_in, file.config.hash()))
+
+    def no_tags(method: str, params: list, forward: Forward) -> dict:
+        return {"result": None} if params[:1] == ["finalized"] else forward()
+
+    with rewritten(founded.url, no_tags) as url:
+        serve = ("serve", "--dir", str(tmp_path), "--rpc", url, "--port", "0")
+        tagged = called(*serve, "--finality", "finalized")
+        _says(tagged, 2, "has no 'finalized' block", "give a number of blocks")
+        _says(called(*serve, LEDGERFED_FINALITY="soon"), 2, "'soon'", "safe or finalized")
 
 
 # --- deploy and key -------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ FIGURES = [
 SNAPSHOT = {"seal": 1_000, "round": 2_000}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def figures():
+    """Measured once: a module's fixture would go with each chain."""
     return measure()
 
 

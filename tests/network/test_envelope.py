@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from ledgerfed.network.inbox import Inbox
 from ledgerfed.network.message import Message
 from ledgerfed.network.session import MAX_JUMP, WINDOW, Session
 from ledgerfed.protocol.federation import Federation
+from ledgerfed.protocol.hashing import keccak
 
 FEDERATION = Federation(31337, bytes([7]) * 20)
 KEYS = [demo_key(3, index) for index in range(3)]
@@ -64,6 +67,40 @@ def test_one_changed_character_makes_it_nobodys(envelope: Envelope, data: st.Dat
     if (found, signature) != (envelope, _signed(envelope)):  # spare bits of base64 mean nothing
         with pytest.raises(VerificationError):
             require_authentic(found, signature, FEDERATION, MEMBERS, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": Kind.REQUEST},
+        {"topic": "prices"},
+        {"sender": 2},
+        {"receiver": 2},
+        {"session": bytes(32)},
+        {"counter": 8},
+        {"data": bytes(32)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_signature_is_about_every_field_and_the_federation(change: dict[str, object]) -> None:
+    envelope = Envelope(Kind.GOSSIP, "leaves", 0, 1, IDENTITY, 7, IDENTITY)
+    digests = {envelope.digest(FEDERATION), replace(envelope, **change).digest(FEDERATION)}
+    digests |= {envelope.digest(Federation(1, FEDERATION.contract))}
+    digests |= {envelope.digest(Federation(FEDERATION.chain_id, bytes([8]) * 20))}
+    assert len(digests) == 4
+
+
+def test_the_bytes_of_an_envelope_are_pinned() -> None:
+    """What members sign may change with the version of the envelope only."""
+    envelope = Envelope(Kind.GOSSIP, "leaves", 0, 1, IDENTITY, 7, IDENTITY)
+    assert (
+        envelope.digest(FEDERATION).hex()
+        == "b0f134adf7f053703f16de0c3f4dc0f6e339352b100dfef74a5d3e0a6348ffac"
+    )
+    assert (
+        keccak(write_credentials(envelope, bytes(65)).encode()).hex()
+        == "da7b7da51ddb9e361835d475ea34c586b9d7dab76bc38a50238be6b246bcc21f"
+    )
 
 
 @given(st.text(max_size=400))

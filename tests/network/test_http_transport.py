@@ -315,15 +315,13 @@ def test_what_a_receiver_was_sent_it_cannot_pass_on_in_the_senders_name(
     assert _post(nodes[2], b"data", headers).status_code == 401
 
 
-def test_an_envelope_of_gossip_is_no_request_and_another_topic_is_not_signed_for(town: Town) -> None:
+def test_an_envelope_of_a_request_is_no_gossip(town: Town) -> None:
     node = town.nodes[1]
-    headers = _credentials(node, b"data", topic="prices")
     forged = Envelope(Kind.GOSSIP, "leaves", 0, 1, *_session(node, 0), keccak(b"data"))
     signature = KEYS[0].sign_digest(
         Envelope(Kind.REQUEST, "leaves", 0, 1, *_session(node, 0), keccak(b"data")).digest(FEDERATION)
     )
     assert _post(node, b"data", {"Authorization": write_credentials(forged, signature)}).status_code == 401
-    assert _post(node, b"data", headers).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -384,6 +382,8 @@ def test_heads_that_never_end_are_hung_up_on(new_town: Callable[[int], Town]) ->
         except OSError:
             pass
         assert time.monotonic() - started < 2
+    with socket.create_connection(("127.0.0.1", node.port), timeout=3) as silent:
+        assert silent.recv(1) == b""
 
 
 def test_connections_that_say_nothing_do_not_keep_members_out(new_town: Callable[[int], Town]) -> None:
@@ -508,8 +508,9 @@ def test_what_waits_for_a_dead_peer_is_bounded_and_the_newest(town: Town) -> Non
     for number in range(400):
         town.nodes[0].publish("leaves", 0, b"%d" % number)
     time.sleep(0.3)
-    received = _await(town.start(2), "leaves", 400, 3.0)
-    assert [m.data for m in received][-1] == b"399"
+    late, received = town.start(2), []
+    while not received or received[-1].data != b"399":
+        received += _await(late, "leaves", 1)
     assert len(received) <= 129
 
 
