@@ -195,8 +195,13 @@ def deadlines(start: GenesisRecord, found: RoundRecord, *, due: bool) -> schemas
     return schemas.Deadlines(**dict.fromkeys(schemas.Deadlines.model_fields, None) | blocks)
 
 
+def _epoch_is_due(view: View, found: RoundRecord) -> bool:
+    """Whether nobody can seal the round before an epoch is opened."""
+    pending = read_proposal(view.connection, view.id) if found.phase == Phase.OPEN else None
+    return pending is not None and pending.due
+
+
 def _round_fields(view: View, found: RoundRecord) -> dict[str, Any]:
-    pending = read_proposal(view.connection, view.id)
     return {
         "number": found.number,
         "phase": Phase(found.phase).name if found.number else "GENESIS",
@@ -220,7 +225,7 @@ def _round_fields(view: View, found: RoundRecord) -> dict[str, Any]:
             scored=found.scored_block,
             ended=found.ended_block,
         ),
-        "deadlines": deadlines(view.begun(), found, due=pending is not None and pending.due),
+        "deadlines": deadlines(view.begun(), found, due=_epoch_is_due(view, found)),
         "challenge": challenge_window(view, found),
         "documents": found.unfolded,
         "finalized": view.is_final(found),
