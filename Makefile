@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CLIENTS := tests/clients/node_modules/.package-lock.json
 
-.PHONY: demo test test-all lint bench-chain clean
+.PHONY: demo test test-all gas lint bench-chain clean
 
 demo: $(VENV)/installed
 	$(BIN)/ledgerfed demo
@@ -17,6 +17,9 @@ test-all: lint $(CLIENTS)
 
 bench-chain: $(VENV)/installed-test $(CLIENTS)
 	$(BIN)/python tests/benchmarks/chain_throughput.py
+
+gas: $(VENV)/installed-test
+	@PYTHONPATH=tests $(BIN)/python tests/contracts/gas.py $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

@@ -4,8 +4,9 @@ Embed it with `DevnetServer`, or run it with `python -m chain_devnet`.
 """
 
 from chain_devnet.accounts import DevAccount, dev_accounts
-from chain_devnet.chain import Chain, open_chain
+from chain_devnet.chain import Chain
 from chain_devnet.config import CHAIN_ID, GENESIS_TIME, ChainConfig
+from chain_devnet.opening import open_chain
 from chain_devnet.server import DevnetServer
 
 __all__ = [

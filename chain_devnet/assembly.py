@@ -1,6 +1,6 @@
 """From a parent and an execution to the next block: pure, so that equal inputs give equal hashes.
 
-A consensus rule such as proof of authority would add its seal here (`extra_data`).
+Proof of authority adds difficulty and seal to what is assembled here (`authority`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def genesis_block(config: ChainConfig, state_root: bytes) -> Block:
         gas_limit=config.gas_limit,
         gas_used=0,
         timestamp=config.genesis_time,
-        extra_data=b"",
+        extra_data=b"" if config.authority is None else config.authority.genesis_extra(),
         mix_hash=ZERO_HASH,
         base_fee=INITIAL_BASE_FEE,
     )

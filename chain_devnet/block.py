@@ -42,6 +42,7 @@ class Header:
     extra_data: bytes
     mix_hash: bytes
     base_fee: int
+    difficulty: int = 0
 
     def __post_init__(self) -> None:
         roots = (self.parent_hash, self.state_root, self.transactions_root, self.receipts_root, self.mix_hash)
@@ -49,6 +50,11 @@ class Header:
             raise InvalidValueError(f"header {self.number}: hashes and roots are 32 bytes each")
         if self.gas_used > self.gas_limit:
             raise InvalidValueError(f"header {self.number}: gas used {self.gas_used} above {self.gas_limit}")
+
+    @property
+    def hash(self) -> bytes:
+        """keccak-256 of the header's RLP: the hash of its block."""
+        return keccak(self.encode())
 
     def encode(self) -> bytes:
         """RLP of the 21 Prague fields."""
@@ -61,7 +67,7 @@ class Header:
                 self.transactions_root,
                 self.receipts_root,
                 self.bloom.to_bytes(256, "big"),
-                b"",  # difficulty
+                integer_bytes(self.difficulty),
                 integer_bytes(self.number),
                 integer_bytes(self.gas_limit),
                 integer_bytes(self.gas_used),
@@ -86,8 +92,15 @@ class Header:
         Raises:
             InvalidValueError: the bytes are no Prague header.
         """
-        fields = rlp.decode(raw)
-        if not isinstance(fields, list) or len(fields) != HEADER_FIELDS:
+        try:
+            fields = rlp.decode(raw)
+        except (rlp.exceptions.RLPException, RecursionError) as error:
+            raise InvalidValueError(f"a header is RLP, and these bytes are not: {error}") from error
+        if (
+            not isinstance(fields, list)
+            or len(fields) != HEADER_FIELDS
+            or not all(isinstance(field, bytes) for field in fields)
+        ):
             raise InvalidValueError(f"a Prague header has {HEADER_FIELDS} fields; these bytes do not")
         number, gas_limit, gas_used, timestamp = (int.from_bytes(field, "big") for field in fields[8:12])
         return cls(
@@ -104,6 +117,7 @@ class Header:
             extra_data=fields[12],
             mix_hash=fields[13],
             base_fee=int.from_bytes(fields[15], "big"),
+            difficulty=int.from_bytes(fields[7], "big"),
         )
 
 
@@ -167,7 +181,7 @@ class Block:
 
 def seal(header: Header, transactions: Sequence[Transaction] = (), receipts: Sequence[Receipt] = ()) -> Block:
     """The block under `header`, with its hash."""
-    return Block(header, keccak(header.encode()), tuple(transactions), tuple(receipts))
+    return Block(header, header.hash, tuple(transactions), tuple(receipts))
 
 
 def logs_bloom(logs: Iterable[Log]) -> int:

@@ -40,6 +40,21 @@ def run_call(backend: ExecutionBackend, view: StateView, call: Call) -> CallOutc
     Raises:
         ExecutionFailedError: it reverted (with the revert data), halted, or the sender lacks the funds.
     """
+    view = priced(view, call)
+    outcome = backend.call(view.nodes, view.state_root, view.environment, call)
+    if outcome.error == "reverted":
+        raise ExecutionFailedError(revert_message(outcome.output), outcome.output, reverted=True)
+    if outcome.error is not None:
+        raise ExecutionFailedError(f"execution failed: {outcome.error}", b"", reverted=False)
+    return outcome
+
+
+def priced(view: StateView, call: Call) -> StateView:
+    """`view` as `call` sees it at the price that it names.
+
+    Raises:
+        ExecutionFailedError: the price is too low for the block, or the sender cannot pay it.
+    """
     base_fee = view.environment.base_fee
     if call.max_fee == 0:
         # Without a price a call is free, and sees no base fee either (as in geth).
@@ -55,12 +70,7 @@ def run_call(backend: ExecutionBackend, view: StateView, call: Call) -> CallOutc
             b"",
             reverted=False,
         )
-    outcome = backend.call(view.nodes, view.state_root, view.environment, call)
-    if outcome.error == "reverted":
-        raise ExecutionFailedError(revert_message(outcome.output), outcome.output, reverted=True)
-    if outcome.error is not None:
-        raise ExecutionFailedError(f"execution failed: {outcome.error}", b"", reverted=False)
-    return outcome
+    return view
 
 
 def estimate_gas(backend: ExecutionBackend, view: StateView, call: Call) -> int:

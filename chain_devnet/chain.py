@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from threading import RLock
 
 from chain_devnet.accounts import FUNDS, DevAccount, dev_accounts
@@ -25,7 +24,7 @@ from chain_devnet.store import ChainStore
 from chain_devnet.timeline import Timeline
 from chain_devnet.transaction import Transaction, decode_transaction
 from chain_devnet.watches import Watches
-from ledgerfed.errors import ConfigurationError, InvalidValueError, LedgerFedError
+from ledgerfed.errors import InvalidValueError, LedgerFedError
 
 Clock = Callable[[], int]
 Taken = tuple[Transaction, Waiting | None]  # what was accepted, and what it replaced
@@ -119,6 +118,11 @@ class Chain:
         """What waits, by sender: what can go into blocks, and what is behind a gap of nonces."""
         with self.lock:
             return self._pool.content(self._nonces())
+
+    @property
+    def finalized_number(self) -> int:
+        """The newest block that cannot be replaced; one producer never does, except by `revert`."""
+        return self.head.header.number
 
     @property
     def settings(self) -> Settings:
@@ -371,10 +375,15 @@ class Chain:
             _log.warning("dropped transaction 0x%s: %s", tx.hash.hex(), reason)
         if execution.included or not self.automine:
             done = [tx.hash for tx in (*execution.included, *(tx for tx, _ in execution.rejected))]
-            self._commit([assemble(self._head, environment, execution)], execution.nodes, done)
+            block = self._finished(assemble(self._head, environment, execution))
+            self._commit([block], execution.nodes, done)
         else:
             self._pool.drop([tx.hash for tx, _ in execution.rejected])
         return {tx.hash: TransactionRejectedError(reason) for tx, reason in execution.rejected}
+
+    def _finished(self, block: Block) -> Block:
+        """The block to commit; a chain with signers seals it."""
+        return block
 
     def _mine_empty(self, count: int, interval: int | None) -> None:
         blocks: list[Block] = []
@@ -449,24 +458,3 @@ def _accepted(outcomes: Sequence[bytes | LedgerFedError]) -> bytes:
     if isinstance(outcome, LedgerFedError):
         raise outcome
     return outcome
-
-
-def open_chain(
-    directory: Path | None,
-    config: ChainConfig,
-    backend: ExecutionBackend,
-    clock: Clock | None = None,
-    limits: PoolLimits | None = None,
-) -> Chain:
-    """The chain in `directory` (None: in memory), created with `config` when there is none.
-
-    Raises:
-        StoreError: the directory is in use, unreadable or of another version.
-        ConfigurationError: the directory holds a chain with other parameters.
-    """
-    store = ChainStore(directory)
-    try:
-        return Chain(config, store, backend, clock, limits)
-    except ConfigurationError:
-        store.close()
-        raise

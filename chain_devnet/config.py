@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from chain_devnet.authority import Authority
 from ledgerfed.errors import ConfigurationError, InvalidValueError
 
 CHAIN_ID = 31337
@@ -16,12 +17,16 @@ MAX_UINT64 = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class ChainConfig:
-    """Parameters of genesis. `fund` maps 20-byte addresses to wei, beside the public dev accounts."""
+    """Parameters of genesis. `fund` maps 20-byte addresses to wei, beside the public dev accounts.
+
+    With an `authority`, several nodes seal the blocks in turn; without, the one that holds the chain does.
+    """
 
     chain_id: int = CHAIN_ID
     genesis_time: int = GENESIS_TIME
     gas_limit: int = GAS_LIMIT
     fund: Mapping[bytes, int] = field(default_factory=dict)
+    authority: Authority | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.chain_id <= MAX_UINT64 // 2 - 36:
@@ -39,7 +44,9 @@ class ChainConfig:
         """The parameters that `to_json` wrote."""
         fields = json.loads(text)
         fund = {bytes.fromhex(name[2:]): int(amount) for name, amount in fields.pop("fund").items()}
-        return cls(**fields, fund=fund)
+        signers = tuple(bytes.fromhex(name[2:]) for name in fields.pop("signers", ()))
+        period = fields.pop("period", None)
+        return cls(**fields, fund=fund, authority=Authority(signers, period) if signers else None)
 
     def continued(self, stored: ChainConfig) -> ChainConfig:
         """The parameters of the `stored` chain, if it is the one that is asked for here.
@@ -50,7 +57,7 @@ class ChainConfig:
             ConfigurationError: it is another chain.
         """
         default = ChainConfig()
-        for name in ("chain_id", "genesis_time", "gas_limit", "fund"):
+        for name in ("chain_id", "genesis_time", "gas_limit", "fund", "authority"):
             wanted, found = getattr(self, name), getattr(stored, name)
             chosen = name == "chain_id" or wanted != getattr(default, name)
             if chosen and wanted != found:
@@ -63,16 +70,22 @@ class ChainConfig:
     def to_json(self) -> str:
         """Canonical text that the store keeps, to recognise the chain on the next start."""
         fund = {f"0x{address.hex()}": str(amount) for address, amount in sorted(self.fund.items())}
-        fields = {
+        fields: dict[str, object] = {
             "chain_id": self.chain_id,
             "genesis_time": self.genesis_time,
             "gas_limit": self.gas_limit,
             "fund": fund,
         }
+        if self.authority is not None:
+            fields["signers"] = [f"0x{signer.hex()}" for signer in self.authority.signers]
+            fields["period"] = self.authority.period
         return json.dumps(fields, sort_keys=True)
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Authority):
+        signers = ", ".join(f"0x{signer.hex()}" for signer in value.signers)
+        return f"{signers} every {value.period} s"
     if isinstance(value, Mapping):
         return (
             ", ".join(f"0x{address.hex()}: {amount}" for address, amount in sorted(value.items())) or "none"

@@ -20,6 +20,12 @@ class LimitExceededError(LedgerFedError):
     code = "limit-exceeded"
 
 
+class InvalidBlockError(LedgerFedError):
+    """A block from a peer breaks a rule of the chain; it and what follows it are not taken."""
+
+    code = "invalid-block"
+
+
 class ExecutionFailedError(TransactionRevertedError):
     """A call failed inside the EVM. `output` holds the revert data; it is empty for other failures.
 

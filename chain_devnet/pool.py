@@ -211,6 +211,12 @@ class Pool:
         """Let `entry` wait again, which `add` had replaced."""
         self._insert(entry)
 
+    def reinstate(self, tx: Transaction) -> None:
+        """Let `tx` wait again, whose block was abandoned, unless another one has taken its nonce."""
+        own = self._senders.get(tx.sender)
+        if own is None or tx.nonce not in own.waiting:
+            self._insert(Waiting(tx, self._arrivals))
+
     def snapshot(self) -> tuple[Waiting, ...]:
         """All that waits, in order of arrival."""
         return tuple(sorted(self._by_hash.values(), key=lambda entry: entry.arrival))

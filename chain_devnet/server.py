@@ -13,10 +13,12 @@ import uvicorn
 from starlette.applications import Starlette
 
 from chain_devnet.accounts import DevAccount, dev_accounts
-from chain_devnet.chain import Chain, Clock, open_chain
+from chain_devnet.chain import Chain, Clock
 from chain_devnet.config import CHAIN_ID, GENESIS_TIME, ChainConfig
-from chain_devnet.producer import IntervalProducer, checked_block_time
+from chain_devnet.opening import open_chain
+from chain_devnet.producer import IntervalProducer, Sealing, SealingProducer, checked_block_time
 from chain_devnet.pyevm import PyEvmBackend
+from chain_devnet.sealing import SealedChain
 from chain_devnet.web import MAX_BODY_BYTES, build_app
 from chain_devnet.websocket import SEND_SECONDS
 from ledgerfed.errors import ConfigurationError, InvalidValueError
@@ -43,6 +45,7 @@ class DevnetServer:
         genesis_time: int = GENESIS_TIME,
         clock: Clock | None = None,
         slow_client_seconds: float = SEND_SECONDS,
+        sealing: Sealing | None = None,
     ) -> None:
         """Describe the devnet; nothing is opened yet.
 
@@ -56,6 +59,7 @@ class DevnetServer:
             genesis_time: Unix time of block 0.
             clock: Unix time in seconds; None lets a logical second pass with each block.
             slow_client_seconds: how long a websocket client may take to read one message.
+            sealing: who seals the blocks in turn, and this node's part in it; None for a single producer.
 
         Raises:
             InvalidValueError: a parameter is out of range.
@@ -66,10 +70,14 @@ class DevnetServer:
         self._host = host
         self._port = port
         self._block_time = checked_block_time(block_time)
+        if sealing is not None and block_time is not None:
+            raise InvalidValueError("a chain with signers has a period of its own; leave the block time away")
+        self._sealing = sealing
         self._config = ChainConfig(
             chain_id=chain_id,
             genesis_time=genesis_time,
             fund={_address(name): amount for name, amount in (fund or {}).items()},
+            authority=None if sealing is None else sealing.authority,
         )
         self._clock = clock
         self._slow_client_seconds = slow_client_seconds
@@ -101,13 +109,18 @@ class DevnetServer:
             raise ConfigurationError("the devnet is running already; stop it first")
         listener = _listen(self._host, self._port)
         try:
-            chain = open_chain(self._directory, self._config, PyEvmBackend(), self._clock)
+            key = None if self._sealing is None else self._sealing.key
+            chain = open_chain(self._directory, self._config, PyEvmBackend(), self._clock, key=key)
         except BaseException:
             listener.close()
             raise
-        self._running = _Running(
-            chain, build_app(chain, self._slow_client_seconds), listener, self._host, self._block_time
-        )
+        app = build_app(chain, self._slow_client_seconds)
+        self._running = _Running(chain, app, listener, self._host, self._producer(chain))
+
+    def _producer(self, chain: Chain) -> IntervalProducer | SealingProducer | None:
+        if isinstance(chain, SealedChain):
+            return SealingProducer(chain, () if self._sealing is None else self._sealing.peers)
+        return None if self._block_time is None else IntervalProducer(chain, self._block_time)
 
     def stop(self) -> None:
         """Finish the requests in hand and release port and directory. Stopping twice is fine."""
@@ -134,12 +147,17 @@ class _Running:
     """The threads of a started devnet."""
 
     def __init__(
-        self, chain: Chain, app: Starlette, listener: socket.socket, host: str, block_time: float | None
+        self,
+        chain: Chain,
+        app: Starlette,
+        listener: socket.socket,
+        host: str,
+        producer: IntervalProducer | SealingProducer | None,
     ) -> None:
         self.chain = chain
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         self._listener = listener
-        self._producer = None if block_time is None else IntervalProducer(chain, block_time)
+        self._producer = producer
         config = uvicorn.Config(
             app,
             lifespan="off",

@@ -186,27 +186,30 @@ class ChainStore:
     ) -> None:
         """Add `blocks` to the head, the trie nodes of the first one, `meta` and what waits, all or none."""
         with self._transaction():
-            self._sql.executemany("INSERT OR IGNORE INTO node (hash, value) VALUES (?, ?)", nodes.items())
-            last_node = self._sql.execute("SELECT coalesce(max(id), 0) FROM node").fetchone()[0]
-            self._sql.executemany(
-                "INSERT INTO block VALUES (?, ?, ?, ?, ?)",
-                (
-                    (
-                        block.header.number,
-                        block.hash,
-                        block.header.encode(),
-                        last_node,
-                        block.header.timestamp,
-                    )
-                    for block in blocks
-                ),
-            )
-            for block in blocks:
-                self._sql.executemany("INSERT INTO tx VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _tx_rows(block))
-                self._sql.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _log_rows(block))
+            self._insert_blocks(blocks, nodes)
             self._write_meta(meta)
             self._write_waiting(waiting)
         self._remember(nodes.items())
+
+    def replace_after(
+        self,
+        number: int,
+        branch: Sequence[tuple[Block, Mapping[bytes, bytes]]],
+        meta: Mapping[str, str],
+        waiting: PoolDelta,
+    ) -> None:
+        """Forget every block after `number`; add `branch`, each block with its trie nodes; all or none."""
+        extends = number == self.newest_number()
+        with self._transaction():
+            self._delete_after(number)
+            for block, nodes in branch:
+                self._insert_blocks([block], nodes)
+            self._write_meta(meta)
+            self._write_waiting(waiting)
+        if not extends:
+            self._nodes.clear()
+        for _, nodes in branch:
+            self._remember(nodes.items())
 
     def truncate(
         self,
@@ -220,19 +223,37 @@ class ChainStore:
         `edited_root` is the state after block `number` if it differs from what the header says.
         """
         with self._transaction():
-            self._sql.execute("DELETE FROM edit WHERE block >= ?", (number,))
-            if edited_root is not None:
-                self._sql.execute("INSERT INTO edit VALUES (?, ?)", (number, edited_root))
-            self._sql.execute(
-                "DELETE FROM node WHERE id > (SELECT last_node FROM block WHERE number = ?)", (number,)
-            )
-            self._sql.execute("DELETE FROM block WHERE number > ?", (number,))
-            self._sql.execute("DELETE FROM tx WHERE block > ?", (number,))
-            self._sql.execute("DELETE FROM log WHERE block > ?", (number,))
+            self._delete_after(number)
+            if edited_root is None:
+                self._sql.execute("DELETE FROM edit WHERE block = ?", (number,))
+            else:
+                self._sql.execute("INSERT OR REPLACE INTO edit VALUES (?, ?)", (number, edited_root))
             self._write_meta(meta)
             self._sql.execute("DELETE FROM waiting")
             self._write_waiting(PoolDelta(tuple(waiting), ()))
         self._nodes.clear()
+
+    def _insert_blocks(self, blocks: Sequence[Block], nodes: Mapping[bytes, bytes]) -> None:
+        self._sql.executemany("INSERT OR IGNORE INTO node (hash, value) VALUES (?, ?)", nodes.items())
+        last_node = self._sql.execute("SELECT coalesce(max(id), 0) FROM node").fetchone()[0]
+        headers = ((block.header, block.hash) for block in blocks)
+        self._sql.executemany(
+            "INSERT INTO block VALUES (?, ?, ?, ?, ?)",
+            (
+                (header.number, block_hash, header.encode(), last_node, header.timestamp)
+                for header, block_hash in headers
+            ),
+        )
+        for block in blocks:
+            self._sql.executemany("INSERT INTO tx VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _tx_rows(block))
+            self._sql.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _log_rows(block))
+
+    def _delete_after(self, number: int) -> None:
+        self._sql.execute(
+            "DELETE FROM node WHERE id > (SELECT last_node FROM block WHERE number = ?)", (number,)
+        )
+        for table, column in (("block", "number"), ("tx", "block"), ("log", "block"), ("edit", "block")):
+            self._sql.execute(f"DELETE FROM {table} WHERE {column} > ?", (number,))
 
     def write_waiting(self, delta: PoolDelta) -> None:
         """Keep what waits for a block, all or none."""

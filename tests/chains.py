@@ -97,8 +97,8 @@ class Chain:
         try:
             yield self.mine
         finally:
-            self.mine()
             self.rpc("evm_setAutomine", True)
+            self.mine()
 
     def close(self) -> None:
         """End the connection."""

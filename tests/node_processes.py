@@ -115,9 +115,10 @@ def running_devnet(block_time: float, *options: str) -> Iterator[str]:
 
 
 @contextmanager
-def running_anvil(block_time: float, *options: str) -> Iterator[str]:
+def running_anvil(block_time: float | None, *options: str) -> Iterator[str]:
     port = free_port()
-    command = [foundry_program("anvil"), "--port", str(port), "--block-time", str(block_time), "--silent"]
+    command = [foundry_program("anvil"), "--port", str(port), "--silent"]
+    command += [] if block_time is None else ["--block-time", str(block_time)]
     process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + START_SECONDS

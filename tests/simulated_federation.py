@@ -105,6 +105,7 @@ class SimulatedFederation:
         self.config = _configuration(name, committee, depth=max(1, (nodes + room - 1).bit_length()))
         self.owner = owner
         self._branch = b""
+        self.tags = {"safe": -1, "finalized": -1}
         self._blocks: list[tuple[BlockRecord, tuple[EventRecord, ...], Standing | None]] = []
         for _ in range(FIRST_BLOCK):
             self.mine()
@@ -117,6 +118,9 @@ class SimulatedFederation:
 
     def block(self, number: int) -> BlockRecord | None:
         return self._blocks[number][0] if number < len(self._blocks) else None
+
+    def tagged(self, tag: str) -> int:
+        return self.tags[tag]
 
     def events(self, block_hash: bytes) -> Sequence[EventRecord]:
         return next(events for block, events, _ in self._blocks if block.hash == block_hash)

@@ -124,8 +124,9 @@ def model(found: GlobalModel) -> schemas.Model:
     )
 
 
-def trail_entry(record: TrailRecord) -> schemas.TrailEntry:
+def trail_entry(view: View, record: TrailRecord) -> schemas.TrailEntry:
     """Return one event of the audit trail."""
+    final = -1 if view.reached is None else view.reached.finalized
     time = datetime.fromtimestamp(record.timestamp, UTC)
     return schemas.TrailEntry(
         block_number=record.block_number,
@@ -138,6 +139,7 @@ def trail_entry(record: TrailRecord) -> schemas.TrailEntry:
         round=record.round,
         arguments=dict(record.arguments),
         canonical=record.canonical,
+        finalized=record.canonical and record.block_number <= final,
     )
 
 

@@ -357,6 +357,7 @@ class TrailEntry(Schema):
     round: int
     arguments: dict[str, int | str | list[int] | list[str]]
     canonical: bool
+    finalized: bool = Field(description="No fork that the index follows can take it back any more")
 
 
 class Trail(Page):

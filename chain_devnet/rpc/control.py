@@ -98,6 +98,25 @@ def evm_set_automine(chain: Chain, params: Sequence[object]) -> bool:
     return True
 
 
+def get_automine(chain: Chain, params: Sequence[object]) -> bool:
+    """Whether each transaction gets a block at once."""
+    read.arguments(params, 0, 0)
+    return chain.automine
+
+
+def eth_coinbase(chain: Chain, params: Sequence[object]) -> str:
+    """The address that earns the tips of the next block."""
+    read.arguments(params, 0, 0)
+    return views.hex_data(chain.pending_view().environment.coinbase)
+
+
+def rpc_modules(_chain: Chain, params: Sequence[object]) -> dict[str, str]:
+    """The namespaces that are served."""
+    read.arguments(params, 0, 0)
+    names = ("anvil", "debug", "eth", "evm", "hardhat", "net", "personal", "txpool", "web3")
+    return dict.fromkeys(names, "1.0")
+
+
 def evm_snapshot(chain: Chain, params: Sequence[object]) -> str:
     """Remember the present state under a number."""
     read.arguments(params, 0, 0)
@@ -131,6 +150,15 @@ METHODS: dict[str, Callable[[Chain, Sequence[object]], object]] = {
     "evm_increaseTime": evm_increase_time,
     "evm_setNextBlockTimestamp": evm_set_next_block_timestamp,
     "evm_setAutomine": evm_set_automine,
+    "anvil_setAutomine": evm_set_automine,
+    "anvil_getAutomine": get_automine,
+    "hardhat_getAutomine": get_automine,
+    "anvil_increaseTime": evm_increase_time,
+    "anvil_setNextBlockTimestamp": evm_set_next_block_timestamp,
+    "anvil_snapshot": evm_snapshot,
+    "anvil_revert": evm_revert,
+    "eth_coinbase": eth_coinbase,
+    "rpc_modules": rpc_modules,
     "evm_snapshot": evm_snapshot,
     "evm_revert": evm_revert,
 }

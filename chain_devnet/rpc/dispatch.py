@@ -13,7 +13,19 @@ from itertools import groupby
 
 from chain_devnet.chain import Chain
 from chain_devnet.errors import ExecutionFailedError, LimitExceededError
-from chain_devnet.rpc import control, filters, ledger, sending, states, tracing, views
+from chain_devnet.rpc import (
+    access,
+    control,
+    editing,
+    filters,
+    ledger,
+    pool,
+    sending,
+    signing,
+    states,
+    tracing,
+    views,
+)
 from chain_devnet.rpc.reading import parse
 from ledgerfed.errors import InvalidValueError, LedgerFedError
 
@@ -33,7 +45,16 @@ SessionMethod = Callable[[Sequence[object]], object]
 Response = dict[str, object]
 
 METHODS: dict[str, Method] = (
-    ledger.METHODS | states.METHODS | sending.METHODS | filters.METHODS | tracing.METHODS | control.METHODS
+    ledger.METHODS
+    | states.METHODS
+    | sending.METHODS
+    | signing.METHODS
+    | pool.METHODS
+    | filters.METHODS
+    | tracing.METHODS
+    | access.METHODS
+    | control.METHODS
+    | editing.METHODS
 )
 SESSION_METHODS = ("eth_subscribe", "eth_unsubscribe")
 RAW_SEND = "eth_sendRawTransaction"

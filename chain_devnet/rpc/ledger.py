@@ -67,10 +67,12 @@ def transaction_by_hash(chain: Chain, tx_hash: bytes) -> views.Json | None:
 
 
 def eth_get_raw_transaction_by_hash(chain: Chain, params: Sequence[object]) -> str | None:
-    """The signed bytes of a mined transaction; null when unknown."""
+    """The signed bytes of a transaction, mined or waiting; null when unknown."""
     (wanted,) = read.arguments(params, 1, 1)
-    stored = chain.store.transaction(read.block_hash(wanted, "transaction hash"))
-    return None if stored is None else views.hex_data(stored.transaction.raw)
+    tx_hash = read.block_hash(wanted, "transaction hash")
+    stored = chain.store.transaction(tx_hash)
+    found = chain.waiting_transaction(tx_hash) if stored is None else stored.transaction
+    return None if found is None else views.hex_data(found.raw)
 
 
 def eth_get_transaction_by_number_and_index(chain: Chain, params: Sequence[object]) -> views.Json | None:
@@ -120,10 +122,14 @@ def eth_get_logs(chain: Chain, params: Sequence[object]) -> list[views.Json]:
     return [views.log_json(log) for log in found]
 
 
-def eth_get_uncle_count(_chain: Chain, params: Sequence[object]) -> str:
-    """Always zero: there are no uncles after the merge."""
-    read.arguments(params, 1, 1)
-    return "0x0"
+def eth_get_uncle_count_by_number(chain: Chain, params: Sequence[object]) -> str | None:
+    """Zero, for there are no uncles after the merge; null when the block is unknown."""
+    return "0x0" if eth_get_block_transaction_count_by_number(chain, params) else None
+
+
+def eth_get_uncle_count_by_hash(chain: Chain, params: Sequence[object]) -> str | None:
+    """Zero, for there are no uncles after the merge; null when the block is unknown."""
+    return "0x0" if eth_get_block_transaction_count_by_hash(chain, params) else None
 
 
 def eth_get_uncle(_chain: Chain, params: Sequence[object]) -> None:
@@ -135,6 +141,27 @@ def eth_gas_price(chain: Chain, params: Sequence[object]) -> str:
     """A price per gas, in wei, that the next block takes."""
     read.arguments(params, 0, 0)
     return hex(next_base_fee(chain.head.header) + SUGGESTED_TIP)
+
+
+def eth_base_fee(chain: Chain, params: Sequence[object]) -> str:
+    """Base fee per gas of the next block, in wei."""
+    read.arguments(params, 0, 0)
+    return hex(next_base_fee(chain.head.header))
+
+
+def eth_get_header_by_number(chain: Chain, params: Sequence[object]) -> views.Json | None:
+    """A block's header by number or tag; null when unknown."""
+    (wanted,) = read.arguments(params, 1, 1)
+    number = read.block_number(chain, wanted)
+    block = chain.pending_block() if number is None else block_at(chain, number)
+    return None if block is None else views.header_json(block)
+
+
+def eth_get_header_by_hash(chain: Chain, params: Sequence[object]) -> views.Json | None:
+    """A block's header by hash; null when unknown."""
+    (wanted,) = read.arguments(params, 1, 1)
+    block = chain.store.block_by_hash(read.block_hash(wanted))
+    return None if block is None else views.header_json(block)
 
 
 def eth_max_priority_fee_per_gas(_chain: Chain, params: Sequence[object]) -> str:
@@ -254,11 +281,14 @@ METHODS: dict[str, Callable[[Chain, Sequence[object]], object]] = {
     "eth_getBlockTransactionCountByHash": eth_get_block_transaction_count_by_hash,
     "eth_getTransactionReceipt": eth_get_transaction_receipt,
     "eth_getLogs": eth_get_logs,
-    "eth_getUncleCountByBlockNumber": eth_get_uncle_count,
-    "eth_getUncleCountByBlockHash": eth_get_uncle_count,
+    "eth_getUncleCountByBlockNumber": eth_get_uncle_count_by_number,
+    "eth_getUncleCountByBlockHash": eth_get_uncle_count_by_hash,
     "eth_getUncleByBlockNumberAndIndex": eth_get_uncle,
     "eth_getUncleByBlockHashAndIndex": eth_get_uncle,
     "eth_gasPrice": eth_gas_price,
+    "eth_baseFee": eth_base_fee,
+    "eth_getHeaderByNumber": eth_get_header_by_number,
+    "eth_getHeaderByHash": eth_get_header_by_hash,
     "eth_maxPriorityFeePerGas": eth_max_priority_fee_per_gas,
     "eth_blobBaseFee": eth_blob_base_fee,
     "eth_feeHistory": eth_fee_history,

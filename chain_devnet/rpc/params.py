@@ -110,10 +110,12 @@ def mapping(value: object, name: str) -> dict[str, object]:
 def block_number(chain: Chain, value: object) -> int | None:
     """The number that a block parameter means, or None for the pending block; it may lie in the future.
 
-    `safe` and `finalized` are the newest block: one producer never reorganises, except by `evm_revert`.
+    `safe` and `finalized` are the newest block that nothing but `evm_revert` can take away.
     """
-    if value is None or value in ("latest", "safe", "finalized"):
+    if value is None or value == "latest":
         return chain.head.header.number
+    if value in ("safe", "finalized"):
+        return chain.finalized_number
     if value == "pending":
         return None
     if value == "earliest":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from eth_account import Account as Wallet
+from eth_hash.auto import keccak
 
 from chain_devnet.calls import estimate_gas
 from chain_devnet.chain import Chain
@@ -33,18 +34,42 @@ def raw_transaction(params: Sequence[object]) -> bytes:
 
 
 def eth_send_transaction(chain: Chain, params: Sequence[object]) -> str:
-    """Sign a transaction with an unlocked account and accept it; returns its hash."""
+    """Sign a transaction with an unlocked account and accept it; returns its hash.
+
+    What an impersonated account sends carries the signature of a key made up for it, so that its hash is its
+    own; nobody looks at that signature.
+    """
     (given,) = read.arguments(params, 1, 1)
     fields = read.mapping(given, "transaction")
     sender = read.address(fields.get("from"), "from")
-    account = chain.accounts.get(sender)
+    pretended = sender not in chain.accounts and chain.settings.impersonates(sender)
+    key = keccak(b"impersonated" + sender) if pretended else unlocked_key(chain, sender)
+    raw = bytes(Wallet.sign_transaction(filled(chain, fields, sender), key).raw_transaction)
+    return views.hex_data(chain.submit_as(sender, raw) if pretended else chain.submit(raw))
+
+
+def unlocked_key(chain: Chain, address: bytes) -> bytes:
+    """The private key of an unlocked account.
+
+    Raises:
+        TransactionRejectedError: it is not unlocked.
+    """
+    account = chain.accounts.get(address)
     if account is None:
-        raise TransactionRejectedError(f"unknown account 0x{sender.hex()}: sign it yourself and send it raw")
-    unsigned = _filled(chain, fields, sender)
-    return views.hex_data(chain.submit(bytes(Wallet.sign_transaction(unsigned, account.key).raw_transaction)))
+        raise TransactionRejectedError(f"unknown account 0x{address.hex()}: sign it yourself and send it raw")
+    return account.key
 
 
-def _filled(chain: Chain, fields: dict[str, object], sender: bytes) -> dict[str, object]:
+def eth_fill_transaction(chain: Chain, params: Sequence[object]) -> views.Json:
+    """A transaction with everything filled in that was left out, to be signed elsewhere."""
+    (given,) = read.arguments(params, 1, 1)
+    fields = read.mapping(given, "transaction")
+    sender = read.address(fields.get("from"), "from")
+    return {"tx": views.unsigned_transaction_json(filled(chain, fields, sender))}
+
+
+def filled(chain: Chain, fields: dict[str, object], sender: bytes) -> dict[str, object]:
+    """What a wallet signs: the transaction in `fields` with nonce, gas and fees where they were left out."""
     call = call_of(fields, chain.config.gas_limit)
     nonce, gas = fields.get("nonce"), fields.get("gas")
     wanted_chain = fields.get("chainId")
@@ -73,7 +98,11 @@ def _fees(chain: Chain, fields: dict[str, object]) -> dict[str, object]:
     highest = (
         2 * next_base_fee(chain.head.header) + offered if cap is None else read.quantity(cap, "maxFeePerGas")
     )
-    return {"type": 2, "maxFeePerGas": highest, "maxPriorityFeePerGas": min(offered, highest)}
+    return {
+        "type": 2,
+        "maxFeePerGas": highest,
+        "maxPriorityFeePerGas": min(offered, highest) if tip is None else offered,
+    }
 
 
 def _access_list(fields: dict[str, object]) -> dict[str, object]:
@@ -86,4 +115,5 @@ METHODS: dict[str, Callable[[Chain, Sequence[object]], object]] = {
     "eth_accounts": eth_accounts,
     "eth_sendRawTransaction": eth_send_raw_transaction,
     "eth_sendTransaction": eth_send_transaction,
+    "eth_fillTransaction": eth_fill_transaction,
 }

@@ -15,6 +15,14 @@ from ledgerfed.errors import InvalidValueError
 
 MAX_PROOF_KEYS = 1024
 
+_NO_BLOBS = "this chain takes no blob transactions (EIP-4844)"
+_UNSUPPORTED = {
+    "authorizationList": "sign the type 4 transaction (EIP-7702) yourself and send it raw",
+    "blobs": _NO_BLOBS,
+    "blobVersionedHashes": _NO_BLOBS,
+    "maxFeePerBlobGas": _NO_BLOBS,
+}
+
 
 def eth_get_balance(chain: Chain, params: Sequence[object]) -> str:
     """Wei that an address owns."""
@@ -69,10 +77,7 @@ def eth_call(chain: Chain, params: Sequence[object]) -> str:
 def eth_estimate_gas(chain: Chain, params: Sequence[object]) -> str:
     """The gas limit that a transaction needs. On the newest state it runs in the next block, as it would."""
     fields, block, accounts, changes = read.arguments(params, 1, 4)
-    header = read.state_header(chain, block)
-    newest = header is None or header.number == chain.head.header.number
-    view = chain.pending_view() if newest else state_view(chain, block)
-    view = override(view, accounts, changes)
+    view = override(next_view(chain, block), accounts, changes)
     call = call_of(read.mapping(fields, "transaction"), chain.config.gas_limit)
     return hex(estimate_gas(chain.backend, view, affordable(view, call)))
 
@@ -83,6 +88,13 @@ def state_view(chain: Chain, block: object) -> StateView:
     return chain.pending_view() if header is None else chain.view(header)
 
 
+def next_view(chain: Chain, block: object) -> StateView:
+    """The state that a transaction would meet: for the newest block, that inside the next one."""
+    header = read.state_header(chain, block)
+    newest = header is None or header.number == chain.head.header.number
+    return chain.pending_view() if newest else state_view(chain, block)
+
+
 def override(view: StateView, accounts: object, changes: object) -> StateView:
     """`view` with the state overrides and block overrides that a client gave; None leaves it."""
     edited = overridden(view, read.state_overrides(accounts))
@@ -91,6 +103,7 @@ def override(view: StateView, accounts: object, changes: object) -> StateView:
 
 def call_of(fields: dict[str, object], gas_limit: int) -> Call:
     """The call that a JSON transaction object describes; without a price it costs nothing."""
+    _refuse_unsupported(fields)
     price = fields.get("gasPrice")
     cap = fields.get("maxFeePerGas", price)
     tip = fields.get("maxPriorityFeePerGas", price)
@@ -106,6 +119,12 @@ def call_of(fields: dict[str, object], gas_limit: int) -> Call:
         max_priority_fee=0 if tip is None else min(read.quantity(tip, "tip per gas"), max_fee),
         access_list=read.access_list(fields.get("accessList")),
     )
+
+
+def _refuse_unsupported(fields: dict[str, object]) -> None:
+    for name, remedy in _UNSUPPORTED.items():
+        if fields.get(name):
+            raise InvalidValueError(f"{name} is not supported here; {remedy}")
 
 
 def input_of(fields: dict[str, object]) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from chain_devnet.backend import Call, Environment, NodeSource
 from chain_devnet.block import Header, encode_block
-from chain_devnet.calls import ERROR_SELECTOR, PANIC_SELECTOR, revert_message
+from chain_devnet.calls import ERROR_SELECTOR, PANIC_SELECTOR, priced, revert_message
 from chain_devnet.chain import Chain
 from chain_devnet.rpc import params as read
 from chain_devnet.rpc import views
@@ -74,8 +74,7 @@ def debug_trace_call(chain: Chain, params: Sequence[object]) -> views.Json:
     given = {} if config is None else read.mapping(config, "trace configuration")
     view = override(state_view(chain, block), given.get("stateOverrides"), given.get("blockOverrides"))
     call = affordable(view, call_of(read.mapping(fields, "transaction"), chain.config.gas_limit))
-    if call.max_fee == 0:
-        view = replace(view, environment=replace(view.environment, base_fee=0))
+    view = priced(view, call)
     return _trace(chain, Scene(view.nodes, view.state_root, view.environment), call, _options(config))
 
 
@@ -98,6 +97,14 @@ def debug_get_raw_receipts(chain: Chain, params: Sequence[object]) -> list[str]:
     (wanted,) = read.arguments(params, 1, 1)
     header = _mined_header(chain, wanted)
     return [views.hex_data(stored.receipt.encode()) for stored in chain.store.transactions(header.number)]
+
+
+def debug_get_raw_transaction(chain: Chain, params: Sequence[object]) -> str:
+    """The signed bytes of a transaction, mined or waiting."""
+    raw = eth_get_raw_transaction_by_hash(chain, params)
+    if raw is None:
+        raise NotFoundError("transaction not found")
+    return raw
 
 
 def _scene(chain: Chain, mined: Sequence[StoredTransaction], position: int) -> Scene:
@@ -232,5 +239,5 @@ METHODS: dict[str, Callable[[Chain, Sequence[object]], object]] = {
     "debug_getRawHeader": debug_get_raw_header,
     "debug_getRawBlock": debug_get_raw_block,
     "debug_getRawReceipts": debug_get_raw_receipts,
-    "debug_getRawTransaction": eth_get_raw_transaction_by_hash,
+    "debug_getRawTransaction": debug_get_raw_transaction,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chain_devnet.block import (
     EMPTY_OMMERS_HASH,
@@ -46,7 +46,7 @@ def block_json(header: Header, block_hash: bytes | None, size: int, transactions
         "stateRoot": hex_data(header.state_root),
         "receiptsRoot": hex_data(header.receipts_root),
         "miner": hex_data(header.coinbase),
-        "difficulty": "0x0",
+        "difficulty": hex(header.difficulty),
         "totalDifficulty": "0x0",
         "extraData": hex_data(header.extra_data),
         "size": hex(size),
@@ -100,6 +100,7 @@ def transaction_json(tx: Transaction) -> Json:
         "s": hex(tx.s),
         "blockHash": None,
         "blockNumber": None,
+        "blockTimestamp": None,
         "transactionIndex": None,
     }
     if tx.chain_id is not None:
@@ -123,6 +124,22 @@ def transaction_json(tx: Transaction) -> Json:
             for entry in tx.authorizations
         ]
     return view
+
+
+def unsigned_transaction_json(fields: Mapping[str, object]) -> Json:
+    """A transaction as it is signed, in JSON: numbers and bytes in hex."""
+    kind = 2 if "maxFeePerGas" in fields else 1 if "accessList" in fields else 0
+    view: Json = {"type": hex(kind), "to": None, "input": fields["data"]}
+    view |= {name: value for name, value in fields.items() if name not in ("type", "data")}
+    if kind == 2:
+        view |= {"gasPrice": fields["maxFeePerGas"], "accessList": fields.get("accessList", [])}
+    return {name: _shown(value) for name, value in view.items()}
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, bytes):
+        return hex_data(value)
+    return hex(value) if isinstance(value, int) else value
 
 
 def access_list_json(entries: AccessList) -> list[Json]:

@@ -96,6 +96,13 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8080,
     rpc: Annotated[str | None, typer.Option(help="Follow this chain while serving.")] = None,
+    finality: Annotated[
+        str,
+        typer.Option(
+            envvar="LEDGERFED_FINALITY",
+            help="How many blocks make a block final, or the chain's tag: safe, finalized.",
+        ),
+    ] = "1",
     as_json: AsJson = False,
 ) -> None:
     """Serve the workspace's index over HTTP, read only.
@@ -104,7 +111,7 @@ def serve(
     """
     from ledgerfed.cli.serve import run_serve
 
-    raise typer.Exit(run_serve(directory, host, port, rpc, as_json=as_json))
+    raise typer.Exit(run_serve(directory, host, port, rpc, finality, as_json=as_json))
 
 
 @audit_app.command("export")

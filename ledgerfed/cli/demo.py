@@ -111,14 +111,14 @@ def _federation(directory: Path, url: str, seed: int, rounds: int) -> Iterator[S
 
 def _index(federation: SimulatedFederation, history: FederationHistory, chain: Any) -> None:
     """Bring the workspace's index up to date, so that it can be served and exported."""
-    from ledgerfed.observer import observe
+    from ledgerfed.observer import Finality, observe
     from ledgerfed.observer.ledger_source import LedgerSource
 
     for blob in (history.config, *history.blobs.values()):
         federation.index.blobs.put(blob)
     source = LedgerSource(federation.ledger, chain)
     record = federation.record
-    observe(federation.index, source, record.federation, record.deployed_in, confirmations=0).advance()
+    observe(federation.index, source, record.federation, record.deployed_in, Finality(0)).advance()
 
 
 def _verify(bundle: Path, federation: SimulatedFederation) -> AuditReport:

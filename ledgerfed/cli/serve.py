@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from ledgerfed_api import Settings
 
     from ledgerfed.evaluation.federation import FederationRecord
+    from ledgerfed.observer import Finality
     from ledgerfed.store import Store
 
 FOLLOW_SECONDS = 1.0
 
 
-def run_serve(directory: Path, host: str, port: int, rpc: str | None, *, as_json: bool) -> int:
+def run_serve(directory: Path, host: str, port: int, rpc: str | None, finality: str, *, as_json: bool) -> int:
     """Serve until interrupted; with `rpc`, keep the index in step with the chain meanwhile."""
     import uvicorn
     from ledgerfed_api import create_app
 
     from ledgerfed.cli.workspace import record_of
+    from ledgerfed.observer.finality import parse_finality
     from ledgerfed.store import open_store
 
     record = record_of(directory)
@@ -35,7 +37,7 @@ def run_serve(directory: Path, host: str, port: int, rpc: str | None, *, as_json
         stack.callback(listener.close)
         if rpc is not None:
             store = stack.enter_context(open_store(directory, settings.database_url))
-            _keep_in_step(stack, store, record, rpc)
+            _keep_in_step(stack, store, record, rpc, parse_finality(finality))
         app = create_app(settings)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         address = f"http://{host}:{listener.getsockname()[1]}"
@@ -76,7 +78,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _keep_in_step(stack: ExitStack, store: Store, record: FederationRecord, rpc: str) -> None:
+def _keep_in_step(
+    stack: ExitStack, store: Store, record: FederationRecord, rpc: str, finality: Finality
+) -> None:
     """Follow the chain in a thread until the stack unwinds; what is wrong with the chain is raised here."""
     from ledgerfed.cli.workspace import connect
     from ledgerfed.ledger.rpc import JsonRpc
@@ -84,7 +88,8 @@ def _keep_in_step(stack: ExitStack, store: Store, record: FederationRecord, rpc:
     from ledgerfed.observer.ledger_source import LedgerSource
 
     source = LedgerSource(connect(rpc, record), JsonRpc(rpc))
-    observer = observe(store, source, record.federation, record.deployed_in, confirmations=1)
+    finality.newest_final(source, source.head().number)  # a tag that the chain does not know is said now
+    observer = observe(store, source, record.federation, record.deployed_in, finality)
     stop = threading.Event()
     follower = threading.Thread(target=follow, args=(observer, stop, FOLLOW_SECONDS), daemon=True)
     follower.start()

@@ -62,6 +62,25 @@ def read_header(rpc: JsonRpc, block: int | bytes) -> BlockHeader:
     )
 
 
+def tagged_block(rpc: JsonRpc, tag: str) -> int:
+    """Return the number of the block that the chain calls by a tag, such as `finalized`.
+
+    Raises:
+        ConfigurationError: the chain has no such block, for it has no finality of its own.
+    """
+    try:
+        answer = rpc.call("eth_getBlockByNumber", tag, False)
+    except RpcError as error:
+        answer, why = None, error.message
+    else:
+        why = "it answers with nothing"
+    if answer is None:
+        raise ConfigurationError(
+            f"{rpc.url} has no {tag!r} block ({why}); give a number of blocks as finality instead"
+        )
+    return quantity(answer["number"])
+
+
 def mine_towards(rpc: JsonRpc, number: int) -> int:
     """Mine the blocks that are missing to `number` on a development chain; return the newest block's number.
 

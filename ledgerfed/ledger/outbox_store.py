@@ -82,7 +82,11 @@ class OutboxRow(Protocol):
     def gas_used(self) -> int | None: ...
     @property
     def reason(self) -> str | None:
-        """Why a REVERTED or SUPERSEDED transaction ended so."""
+        """Why a REVERTED or SUPERSEDED transaction ended so, or why a SENT one was replaced by nothing."""
+
+    @property
+    def earlier(self) -> bytes | None:
+        """The hashes of the versions that `tx_hash` has replaced under the same nonce, 32 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class OutboxEntry:
     block_hash: bytes | None = None
     gas_used: int | None = None
     reason: str | None = None
+    earlier: bytes | None = None
 
 
 class OutboxStore(Protocol):

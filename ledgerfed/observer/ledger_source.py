@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from ledgerfed.errors import NotFoundError
+from ledgerfed.ledger.chain import tagged_block
 from ledgerfed.ledger.events import Certified, LedgerEvent
 from ledgerfed.ledger.gateway import LedgerGateway
 from ledgerfed.ledger.inspection import observe_transaction
@@ -36,6 +37,10 @@ class LedgerSource:
         except NotFoundError:
             return None
         return BlockRecord(header.number, header.hash, header.parent_hash, header.timestamp)
+
+    def tagged(self, tag: str) -> int:
+        """Return the number of the block that the chain calls `safe` or `finalized`."""
+        return tagged_block(self._rpc, tag)
 
     def events(self, block_hash: bytes) -> Sequence[EventRecord]:
         """Return the events of a block, certificates included."""

@@ -4,7 +4,8 @@ Rules:
 - one database transaction per block: header, events, projections and checkpoint go in together or not at all;
 - a block is entered only on top of its parent; when the chain went another way, the index steps back to the
   common ancestor and keeps what was taken back, marked as not canonical (threat C1);
-- a fork deeper than `max_reorg`, or below what was final, is never followed: the observer stops and says so;
+- a fork deeper than MAX_REORG, or below what was final (`finality`), is never followed: the observer stops
+  and says so;
 - whatever it is stopped at, starting again leads to the same rows.
 """
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from ledgerfed.errors import ChainUnreachableError, ConflictError, LedgerFedError, NotFoundError, StoreError
+from ledgerfed.observer.finality import MAX_REORG, Finality
 from ledgerfed.observer.projector import (
     Waiting,
     anything_folded,
@@ -41,7 +43,6 @@ from ledgerfed.store.chain_log import (
 from ledgerfed.store.projections import projected_rows, projection_digest
 from ledgerfed.store.records import BlockRecord, Checkpoint, EventRecord, FederationRecord
 
-MAX_REORG = 64
 _log = logging.getLogger(__name__)
 
 
@@ -63,13 +64,12 @@ class Observer:
     """The indexer of one federation. Two observers of the same store do no harm, only double work."""
 
     def __init__(
-        self, store: Store, source: EventSource, record: FederationRecord, confirmations: int
+        self, store: Store, source: EventSource, record: FederationRecord, finality: Finality
     ) -> None:
-        """`confirmations`: how many blocks must stand on a block before it is final (0: at once)."""
         self._store = store
         self._source = source
         self._record = record
-        self._confirmations = confirmations
+        self._finality = finality
 
     def advance(self) -> Progress:
         """Bring the index to the present head and unfold every document that is here.
@@ -100,6 +100,7 @@ class Observer:
         entered = taken_back = 0
         while True:
             head = self._source.head()
+            final = self._finality.newest_final(self._source, head.number)
             with self._store.database.read() as connection:
                 reached = checkpoint(connection, self._record.id)
             try:
@@ -109,9 +110,9 @@ class Observer:
                         taken_back += self._step_back(reached, ancestor, head.number)
                         continue
                     if reached.number >= head.number:
-                        self._finalize(reached, head.number)
+                        self._finalize(reached, head.number, final)
                         return entered, taken_back
-                entered += self._enter_up_to(head.number, reached)
+                entered += self._enter_up_to(head.number, final, reached)
             except _MovedError:
                 continue
 
@@ -123,8 +124,8 @@ class Observer:
                 own = canonical_block(connection, self._record.id, number)
             if own is None or number < reached.finalized or reached.number - number > MAX_REORG:
                 raise ConflictError(
-                    f"the chain took back block {number + 1}, which is final or more than {MAX_REORG} blocks "
-                    "deep; index it anew in another database, and keep this one as evidence"
+                    f"the chain took back block {number + 1}, which is final or more than {MAX_REORG} "
+                    "blocks deep; index it anew in another database, and keep this one as evidence"
                 )
             seen = self._source.block(number)
             if seen is not None and seen.hash == own.hash:
@@ -140,7 +141,7 @@ class Observer:
             set_checkpoint(connection, self._record.id, moved)
         return count
 
-    def _enter_up_to(self, head: int, reached: Checkpoint | None) -> int:
+    def _enter_up_to(self, head: int, final: int, reached: Checkpoint | None) -> int:
         """Enter the blocks after the checkpoint; stop early when the chain moves meanwhile."""
         if reached is None and head < self._record.first_block:
             raise ConflictError(
@@ -158,14 +159,19 @@ class Observer:
                 if self._source.block(number) == block:
                     raise
                 return number - first
-            reached = self._enter(block, events, reached, head)
+            reached = self._enter(block, events, reached, head, final)
         return head + 1 - first
 
     def _enter(
-        self, block: BlockRecord, events: Sequence[EventRecord], reached: Checkpoint | None, head: int
+        self,
+        block: BlockRecord,
+        events: Sequence[EventRecord],
+        reached: Checkpoint | None,
+        head: int,
+        final: int,
     ) -> Checkpoint:
-        final = max(head - self._confirmations, -1 if reached is None else reached.finalized)
-        moved = Checkpoint(block.number, block.hash, min(block.number, final), head)
+        finalized = max(final, -1 if reached is None else reached.finalized)
+        moved = Checkpoint(block.number, block.hash, min(block.number, finalized), head)
         with self._store.database.write() as connection:
             self._require_unmoved(connection, reached)
             add_block(connection, self._record.id, block, events)
@@ -175,9 +181,9 @@ class Observer:
             set_checkpoint(connection, self._record.id, moved)
         return moved
 
-    def _finalize(self, reached: Checkpoint, head: int) -> None:
-        final = max(reached.finalized, min(reached.number, head - self._confirmations))
-        moved = replace(reached, finalized=final, head=head, trouble=None)
+    def _finalize(self, reached: Checkpoint, head: int, final: int) -> None:
+        finalized = max(reached.finalized, min(reached.number, final))
+        moved = replace(reached, finalized=finalized, head=head, trouble=None)
         if moved != reached:
             with self._store.database.write() as connection:
                 self._require_unmoved(connection, reached)
@@ -198,7 +204,7 @@ class Observer:
 
 
 def observe(
-    store: Store, source: EventSource, federation: Federation, first_block: int, confirmations: int
+    store: Store, source: EventSource, federation: Federation, first_block: int, finality: Finality
 ) -> Observer:
     """Return the observer of a federation whose contract was deployed in block `first_block`.
 
@@ -207,7 +213,7 @@ def observe(
     """
     with store.database.write() as connection:
         record = register_federation(connection, federation, first_block)
-    return Observer(store, source, record, confirmations)
+    return Observer(store, source, record, finality)
 
 
 def reindex(store: Store, record: FederationRecord) -> tuple[bytes, bytes]:

@@ -17,6 +17,14 @@ class EventSource(Protocol):
     def block(self, number: int) -> BlockRecord | None:
         """Return the block of a height as the chain has it now, None above the head."""
 
+    def tagged(self, tag: str) -> int:
+        """Return the number of the block that the chain calls `safe` or `finalized`.
+
+        Raises:
+            ConfigurationError: the chain has no such block.
+        """
+        ...
+
     def events(self, block_hash: bytes) -> Sequence[EventRecord]:
         """Return the contract's events of one block in log order, asked for by hash.
 

@@ -57,6 +57,8 @@ class OutboxRow(Protocol):
     def gas_used(self) -> int | None: ...
     @property
     def reason(self) -> str | None: ...
+    @property
+    def earlier(self) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class OutboxRecord:
     block_hash: bytes | None
     gas_used: int | None
     reason: str | None
+    earlier: bytes | None
 
 
 class Outbox:

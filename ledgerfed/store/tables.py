@@ -336,6 +336,7 @@ outbox = Table(
     _hash("block_hash", nullable=True),
     _integer("gas_used", nullable=True),
     Column("reason", Text),
+    Column("earlier", LargeBinary),
 )
 Index("ix_outbox_sender", outbox.c.chain_id, outbox.c.sender, outbox.c.state)
 

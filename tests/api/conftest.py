@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from ledgerfed_api import Settings, create_app
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 
-from ledgerfed.observer import Observer, observe
+from ledgerfed.observer import Finality, Observer, observe
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.store import Store, open_store
 
@@ -66,7 +66,7 @@ def serve(tmp_path: Path, filled: tuple[Path, SimulatedFederation]) -> Iterator[
         store = open_store(workspace)
         chain = SimulatedFederation(store.blobs) if empty else copy.deepcopy(filled[1])
         chain.blobs = store.blobs
-        observer = observe(store, chain, chain.federation, FIRST_BLOCK, confirmations)
+        observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(confirmations))
         observer.advance()
         app = create_app(Settings(workspace=workspace, **settings))
         client = TestClient(app, raise_server_exceptions=False)

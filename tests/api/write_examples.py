@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ledgerfed_api import Settings, create_app
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 
-from ledgerfed.observer import observe
+from ledgerfed.observer import Finality, observe
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.store import open_store
 
@@ -58,7 +58,7 @@ def examples() -> str:
         (Path(directory) / "cursor.key").write_bytes(bytes(32))
         chain = SimulatedFederation(store.blobs)
         chain.run_round(refused={1: Reason.OUTLIER}, absent=[2])
-        observe(store, chain, chain.federation, FIRST_BLOCK, 0).advance()
+        observe(store, chain, chain.federation, FIRST_BLOCK, Finality(0)).advance()
         with TestClient(create_app(Settings(workspace=Path(directory)))) as client:
             base = f"/v1/federations/0x{chain.federation.contract.hex()}"
             model = client.get(base + "/rounds/1").json()["round"]["model"]

@@ -44,7 +44,7 @@ def ledger(deploy_ledger: Callable[..., Ledger]) -> Ledger:
 
 @pytest.fixture
 def local_evm(record: Record | None) -> Callable[..., LocalEvm]:
-    """The EVM alone, with any chain id and block: for exact gas, and for what chains cannot be asked to do."""
+    """The EVM alone, with any chain id and block: for exact gas, and what no chain can be asked to do."""
     return partial(LocalEvm, record=record)
 
 

@@ -17,7 +17,7 @@ from eth.vm.spoof import SpoofTransaction
 from trie.constants import BLANK_NODE_HASH
 
 CHAIN_ID = 31337
-GAS = 50_000_000
+GAS = 60_000_000  # a thousand nodes are registered in one transaction, as no chain allows
 JUMPI = 0x57
 
 
@@ -43,7 +43,7 @@ class Record:
 
 
 class LocalEvm:
-    """A chain reduced to its state. `block` is the number that the next call sees; each transaction fills one.
+    """A chain reduced to its state: `block` is the number that the next call sees; a transaction fills it.
 
     Unlike a chain it goes back to any block number, keeps its state while it does, and changes its chain id.
     """

@@ -1,63 +1,70 @@
-"""Gas per call on Prague rules, against the goals of the ledger and a committed snapshot."""
+"""`make gas` says no when it must, and has nothing to say today."""
 
 import json
-from pathlib import Path
 
+import gas
 import pytest
-from deployed_ledger import deploy
+from gas_scenarios import COMMITTEES, Figure, measure
 
-from ledgerfed.protocol import transcript as reference
-from ledgerfed.protocol.hashing import keccak
-from ledgerfed.protocol.signature import sign_digest
-from ledgerfed.protocol.typed_data import certificate_digest
-
-SNAPSHOT = Path(__file__).with_name("gas.json")
-OUTCOME = (keccak(b"manifest"), keccak(b"new model"), keccak(b"new reputations"))
-
-
-def measure(ledger, n):
-    """Gas of the second round, in which no slot is written for the first time."""
-    for number in (1, 2):
-        gas = {}
-        ledger.evm.block = ledger.state()["end"] + 1
-        gas["seal"] = ledger.transact("seal", number, keccak(b"root"), n, sender=ledger.relayer())
-        gas["force"] = ledger.transact("force", number, keccak(b"leaf"), sender=ledger.members[-1])
-        ledger.evm.block = ledger.state()["end"] + 1
-        gas["scores"] = ledger.transact("scores", number, keccak(b"scores"), sender=ledger.relayer())
-        t = reference.after_certify(ledger.view("transcript"), number, *OUTCOME)
-        digest = certificate_digest(ledger.federation, number, t)
-        signatures = b"".join(sign_digest(key, digest) for key in ledger.keys[: ledger.view("quorum")])
-        gas["certify"] = ledger.transact("certify", number, *OUTCOME, signatures, sender=ledger.members[0])
-    ledger.evm.block += 1000
-    gas["abort"] = ledger.transact("abort", 3, sender=ledger.members[0])
-    used = {name: receipt.gas_used for name, receipt in gas.items()}
-    return used | {"round": used["seal"] + used["scores"] + used["certify"]}
+FIGURES = [
+    Figure("seal", 1_000),
+    Figure("round", 2_000, at_most=2_000),
+    Figure("gap", 50, 100, tracked=False),
+]
+SNAPSHOT = {"seal": 1_000, "round": 2_000}
 
 
-@pytest.fixture
-def table(local_evm):
-    rows = {}
-    for committee, n in ((4, 10), (4, 1000), (7, 10), (8, 10), (13, 10), (13, 1000)):
-        ledger = deploy(local_evm(), nodes=committee, committee=committee, depth=10, min_updates=1)
-        row = {"deploy": ledger.genesis.gas_used} | measure(ledger, n)
-        rows[f"q={ledger.view('quorum')} n={n}"] = row
-    return rows
+@pytest.fixture(scope="module")
+def figures():
+    return measure()
 
 
-def test_a_round_meets_the_gas_goals(table):
-    for n in (10, 1000):
-        assert table[f"q=3 n={n}"]["round"] <= 135_000
-        assert table[f"q=9 n={n}"]["round"] <= 180_000
-    for q in (3, 9):
-        assert abs(table[f"q={q} n=10"]["round"] - table[f"q={q} n=1000"]["round"]) <= 100
-    assert max(row["force"] for row in table.values()) <= 42_000
+def test_no_call_is_above_its_goal_or_two_percent_above_the_snapshot(figures):
+    assert gas.objections(figures, gas.read_snapshot()) == {}
 
 
-def test_no_call_costs_two_percent_more_than_the_snapshot(table):
-    snapshot = json.loads(SNAPSHOT.read_text("utf-8"))
-    assert snapshot.keys() == table.keys()
-    for name, row in table.items():
-        for call, gas in row.items():
-            assert gas <= snapshot[name][call] * 1.02, (
-                f"{call} at {name}: {gas}, snapshot {snapshot[name][call]}"
-            )
+def test_the_table_names_every_goal_and_every_quorum(figures):
+    goals = {figure.name: figure.at_most for figure in figures if figure.at_most is not None}
+    for n in (10, 1_000):
+        assert goals[f"round q=3 n={n}"] == 135_000
+        assert goals[f"round q=9 n={n}"] == 180_000
+    assert goals["force"] == 42_000
+    assert all(goals[f"round q={quorum} n=1000-10"] == 100 for quorum in COMMITTEES)
+
+
+def test_what_is_as_before_or_a_little_more_is_fine():
+    assert gas.objections(FIGURES, SNAPSHOT) == {}
+    assert gas.objections([Figure("seal", 1_020), *FIGURES[1:]], SNAPSHOT) == {}
+
+
+@pytest.mark.parametrize(
+    ("figure", "reason"),
+    [
+        (Figure("seal", 1_021), "more than 2 % above the snapshot's 1,000"),
+        (Figure("round", 2_001, at_most=2_000), "above the goal of 2,000"),
+        (Figure("gap", 101, 100, tracked=False), "above the goal of 100"),
+        (Figure("new", 1), "not in the snapshot"),
+    ],
+)
+def test_growth_a_missed_goal_and_a_new_figure_are_named(figure, reason):
+    others = [other for other in FIGURES if other.name != figure.name]
+    (found,) = gas.objections([*others, figure], SNAPSHOT).items()
+    assert found[0] == figure.name
+    assert reason in found[1]
+
+
+def test_a_figure_that_is_measured_no_more_is_named():
+    assert "no scenario measures it" in gas.objections(FIGURES, SNAPSHOT | {"old": 5})["old"]
+
+
+def test_the_exit_code_and_the_document_say_whether_all_is_well(figures, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(gas, "measure", lambda: figures)
+    monkeypatch.setattr(gas, "SNAPSHOT", tmp_path / "gas.json")
+    assert gas.main(["--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["objections"].keys() == {f.name for f in figures if f.tracked}
+    assert gas.main(["--update", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in document["figures"]] == [figure.name for figure in figures]
+    assert document["objections"] == {}
+    assert gas.main([]) == 0
+    assert "per update q=3 n=1000" in capsys.readouterr().out

@@ -80,7 +80,7 @@ def test_a_station_written_as_a_table_gives_the_same_rows(tmp_path: Path) -> Non
     ],
 )
 def test_what_is_no_table_is_refused_with_its_place(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(InvalidValueError, match="north.csv") as refused:
+    with pytest.raises(InvalidValueError, match=r"north\.csv") as refused:
         read_table(_table(tmp_path, text), BASIS)
     assert words in str(refused.value)
 

@@ -1,11 +1,10 @@
-"""A federation of four nodes on a devnet of its own, with an outbox on disk."""
+"""A federation of four nodes on each of the three chains, with an outbox on disk."""
 
 from __future__ import annotations
 
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,8 +12,8 @@ from threading import Thread
 
 import httpx
 import pytest
+from chains import Chain
 
-from chain_devnet import DevnetServer
 from ledgerfed.ledger import DemoSigner, Deployment, LedgerGateway, demo_key, deploy
 from ledgerfed.protocol import transcript as reference
 from ledgerfed.protocol.canonical import canonical_json
@@ -24,7 +23,6 @@ from ledgerfed.protocol.reputation import Evidence, Reputation
 from ledgerfed.protocol.typed_data import certificate_digest
 from ledgerfed.store import open_store
 
-ETHER = 10**18
 NODES = tuple(demo_key(7, index) for index in range(4))
 DEPLOYER = demo_key(7, 100)
 MODEL, REPUTATIONS = keccak(b"model"), keccak(b"reputations")
@@ -140,43 +138,20 @@ class Scene:
             store.close()
 
 
-@pytest.fixture(scope="session")
-def devnet() -> Iterator[DevnetServer]:
-    rich = {f"0x{key.address.hex()}": 1_000 * ETHER for key in (*NODES, DEPLOYER)}
-    with DevnetServer(fund=rich) as server:
-        yield server
-
-
 def deploy_federation(url: str, nodes: tuple[DemoSigner, ...] = NODES, **options: object) -> Deployment:
     members = tuple(node.address for node in nodes)
     return deploy(url, DEPLOYER, configuration(), members, MODEL, REPUTATIONS, **options)
 
 
 @pytest.fixture
-def new_federation(devnet: DevnetServer) -> Callable[..., Deployment]:
-    """Deploys on the devnet, or on the chain behind `url=`."""
-    return lambda **options: deploy_federation(**({"url": devnet.url} | options))
+def new_federation(chain: Chain) -> Callable[..., Deployment]:
+    """Deploys on the chain, or on the one behind `url=`."""
+    return lambda **options: deploy_federation(**({"url": chain.url} | options))
 
 
 @pytest.fixture
-def manual_mining(devnet: DevnetServer) -> Callable[[], AbstractContextManager[Callable[[], object]]]:
-    """`with manual_mining() as mine:` transactions wait until mine() is called."""
-
-    @contextmanager
-    def switched_off() -> Iterator[Callable[[], object]]:
-        devnet.chain.automine = False
-        try:
-            yield lambda: devnet.chain.mine(1)
-        finally:
-            devnet.chain.mine(1)
-            devnet.chain.automine = True
-
-    return switched_off
-
-
-@pytest.fixture
-def scene(devnet: DevnetServer, new_federation, tmp_path: Path) -> Iterator[Scene]:
-    scene = Scene(devnet.url, new_federation(), tmp_path)
+def scene(chain: Chain, new_federation, tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(chain.url, new_federation(), tmp_path)
     yield scene
     scene.close()
 
@@ -242,7 +217,7 @@ class FaultyProxy:
 
 
 @pytest.fixture
-def proxy(devnet: DevnetServer) -> Iterator[FaultyProxy]:
-    proxy = FaultyProxy(devnet.url)
+def proxy(chain: Chain) -> Iterator[FaultyProxy]:
+    proxy = FaultyProxy(chain.url)
     yield proxy
     proxy.close()

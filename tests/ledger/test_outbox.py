@@ -207,7 +207,7 @@ def test_a_transaction_that_fails_in_its_block_says_why_and_may_be_tried_again(s
     assert (again.state, again.attempt, again.nonce) == (OutboxState.REVERTED, 1, None)
 
 
-def test_waiting_transactions_of_one_key_take_consecutive_nonces(scene, new_federation, manual_mining):
+def test_waiting_transactions_of_one_key_take_consecutive_nonces(scene, new_federation, chain):
     gateways = [scene.gateway(receipt_timeout=0)]
     gateways.append(scene.gateway(deployment=new_federation(), receipt_timeout=0))
     gateways[1].wait_for_block(gateways[1].state().end)
@@ -215,7 +215,7 @@ def test_waiting_transactions_of_one_key_take_consecutive_nonces(scene, new_fede
         gateway.seal(scene.relayer(gateway), 1, ROOT, 3)
     node = scene.nodes[0]
     nonce = scene.nonce(node)
-    with manual_mining() as mine:
+    with chain.manual_mining() as mine:
         for gateway in gateways:
             with pytest.raises(WaitTimeoutError, match="force of round 1 is not mined after 0 s"):
                 gateway.force(node, 1, LEAF)
@@ -228,10 +228,10 @@ def test_waiting_transactions_of_one_key_take_consecutive_nonces(scene, new_fede
     assert mined[0].block_number == mined[1].block_number
 
 
-def test_a_transaction_queues_behind_those_that_other_programs_sent_with_the_key(scene, manual_mining):
+def test_a_transaction_queues_behind_those_that_other_programs_sent_with_the_key(scene, chain):
     gateway, relayer = ready_to_seal(scene)
     impatient = scene.gateway(receipt_timeout=0)
-    with manual_mining() as mine:
+    with chain.manual_mining() as mine:
         scene.pay(relayer, relayer.address, 1)
         with pytest.raises(WaitTimeoutError):
             impatient.seal(relayer, 1, ROOT, 3)

@@ -269,12 +269,15 @@ def new_world(
     worlds: list[World] = []
 
     def found(
-        fault: Fault | None = None, config: dict[str, object] | None = None, **options: object
+        fault: Fault | None = None,
+        config: dict[str, object] | None = None,
+        url: str = devnet.url,
+        **options: object,
     ) -> World:
         transport = InProcessTransport(fault) if fault else InProcessTransport()
         directory = tmp_path / str(len(worlds))
         settings = configuration(**(config or {}))
-        world = World(devnet.url, directory, empty_store, benches, settings, transport, **options)
+        world = World(url, directory, empty_store, benches, settings, transport, **options)
         worlds.append(world)
         return world.found()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 from sqlalchemy import event
 
-from ledgerfed.observer import observe
+from ledgerfed.observer import Finality, observe
 from ledgerfed.protocol.change import VACANT
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.transcript import Phase
@@ -41,7 +41,7 @@ def _fresh(chain: SimulatedFederation, directory: Path) -> bytes:
     with open_store(directory) as store:
         for digest in chain.blobs.digests():
             store.blobs.put(chain.blobs.get(digest))
-        observe(store, chain, chain.federation, FIRST_BLOCK, 100).advance()
+        observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100)).advance()
         return _digest(store, chain)
 
 
@@ -108,7 +108,7 @@ def _act(chain: SimulatedFederation, action: str | int | tuple[str, int, int], b
 def test_after_any_history_the_rows_are_those_of_a_fresh_index(history: list) -> None:
     with tempfile.TemporaryDirectory() as directory, open_store(Path(directory) / "a") as store:
         chain = SimulatedFederation(store.blobs, room=2)
-        observer = observe(store, chain, chain.federation, FIRST_BLOCK, 100)
+        observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100))
         for number, action in enumerate(history):
             _act(chain, action, branch=bytes([number]))
             observer.advance()
@@ -142,7 +142,7 @@ def test_an_observer_that_is_stopped_anywhere_goes_on_to_the_same_rows(tmp_path:
         chain = SimulatedFederation(store.blobs)
         chain.run_round(refused={1: Reason.OUTLIER}, forced=[3])
         chain.dispute(1, round_number=1)
-        observer = observe(store, chain, chain.federation, FIRST_BLOCK, 100)
+        observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100))
         observer.advance()
         chain.fork(back=3, branch=b"other")
         chain.score()
@@ -153,7 +153,7 @@ def test_an_observer_that_is_stopped_anywhere_goes_on_to_the_same_rows(tmp_path:
         while True:  # die one statement later each time, and look again as a new process would
             with _cut_after(store, statements):
                 try:
-                    observe(store, chain, chain.federation, FIRST_BLOCK, 100).advance()
+                    observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100)).advance()
                     break
                 except PowerCutError:
                     statements += 1
@@ -169,6 +169,6 @@ def test_a_first_index_that_is_stopped_anywhere_goes_on_to_the_same_rows(
         chain = SimulatedFederation(store.blobs)
         chain.run_round(refused={1: Reason.OUTLIER}, forced=[3])
         with _cut_after(store, statements), pytest.raises(PowerCutError):
-            observe(store, chain, chain.federation, FIRST_BLOCK, 100).advance()
-        observe(store, chain, chain.federation, FIRST_BLOCK, 100).advance()
+            observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100)).advance()
+        observe(store, chain, chain.federation, FIRST_BLOCK, Finality(100)).advance()
         assert _digest(store, chain) == _fresh(chain, tmp_path / "b")

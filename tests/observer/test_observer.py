@@ -9,8 +9,17 @@ import pytest
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 from sqlalchemy import text
 
-from ledgerfed.errors import ChainUnreachableError, ConflictError, VerificationError
-from ledgerfed.observer import MAX_REORG, Observer, check_index, follow, observe, reindex
+from ledgerfed.errors import ChainUnreachableError, ConflictError, InvalidValueError, VerificationError
+from ledgerfed.observer import (
+    MAX_REORG,
+    Finality,
+    Observer,
+    check_index,
+    follow,
+    observe,
+    parse_finality,
+    reindex,
+)
 from ledgerfed.protocol.hashing import keccak, to_hex
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.signature import sign_digest
@@ -39,7 +48,7 @@ def chain(store: Store) -> SimulatedFederation:
 
 
 def _observer(store: Store, chain: SimulatedFederation, confirmations: int = 0) -> Observer:
-    return observe(store, chain, chain.federation, FIRST_BLOCK, confirmations)
+    return observe(store, chain, chain.federation, FIRST_BLOCK, Finality(confirmations))
 
 
 def _digest(store: Store, chain: SimulatedFederation) -> bytes:
@@ -204,7 +213,7 @@ def test_what_is_final_is_never_taken_back(store: Store, chain: SimulatedFederat
 
 def test_a_fork_deeper_than_allowed_is_never_followed(store: Store, chain: SimulatedFederation) -> None:
     chain.mine(MAX_REORG + 2)
-    observer = _observer(store, chain, confirmations=1000)
+    observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(tag="finalized"))
     observer.advance()
     chain.fork(back=MAX_REORG + 1, branch=b"other")
     chain.mine(MAX_REORG + 5)
@@ -232,7 +241,7 @@ def test_a_chain_that_moves_while_it_is_read_is_not_mixed_up(
                 chain.run_round(refused={1: Reason.COPY})
             return chain.block(number)
 
-    observe(store, Moving(), chain.federation, FIRST_BLOCK, 50).advance()
+    observe(store, Moving(), chain.federation, FIRST_BLOCK, Finality(50)).advance()
     assert moves == []
     with store.database.read() as connection:
         rows = connection.execute(text("SELECT number, hash FROM blocks WHERE canonical ORDER BY 1"))
@@ -347,6 +356,31 @@ def test_events_cannot_be_edited(store: Store, chain: SimulatedFederation) -> No
             c.execute(text(change))
 
 
+def test_the_chains_own_word_makes_blocks_final_and_no_fork_is_followed_below_it(
+    store: Store, chain: SimulatedFederation
+) -> None:
+    chain.mine(10)
+    observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(tag="safe"))
+    assert observer.advance().checkpoint.finalized == -1
+    chain.tags["safe"] = FIRST_BLOCK + 4
+    assert observer.advance().checkpoint.finalized == FIRST_BLOCK + 4
+    chain.fork(back=5, branch=b"above")
+    chain.mine(6)
+    assert observer.advance().taken_back == 5
+    chain.fork(back=8, branch=b"below")
+    chain.mine(9)
+    with pytest.raises(ConflictError, match="which is final"):
+        observer.advance()
+
+
+@pytest.mark.parametrize("text", ["-1", "257", "latest", "", "1.5", "9" * 9])
+def test_finality_is_a_depth_or_a_tag(text: str) -> None:
+    assert parse_finality("12") == Finality(12)
+    assert parse_finality("finalized") == Finality(tag="finalized")
+    with pytest.raises(InvalidValueError):
+        parse_finality(text)
+
+
 def test_blocks_become_final_behind_the_confirmations(store: Store, chain: SimulatedFederation) -> None:
     observer = _observer(store, chain, confirmations=2)
     chain.mine(3)
@@ -386,7 +420,7 @@ def test_the_same_federation_from_another_block_is_a_conflict(
 ) -> None:
     _observer(store, chain)
     with pytest.raises(ConflictError, match=f"indexed from block {FIRST_BLOCK}, not 1"):
-        observe(store, chain, chain.federation, 1, 0)
+        observe(store, chain, chain.federation, 1, Finality(0))
 
 
 def test_following_ends_where_the_chain_takes_back_what_was_final(
@@ -418,6 +452,6 @@ def test_following_survives_a_chain_that_is_away_for_a_while(
         events = staticmethod(chain.events)
 
     chain.run_round()
-    follow(observe(store, Shaky(), chain.federation, FIRST_BLOCK, 0), stop, seconds=0.01)
+    follow(observe(store, Shaky(), chain.federation, FIRST_BLOCK, Finality(0)), stop, seconds=0.01)
     with store.database.read() as connection:
         assert count_rounds(connection, 1) == (1, 2, 2)

@@ -21,7 +21,7 @@ from ledgerfed.ledger import (
     deploy,
 )
 from ledgerfed.ledger.rpc import JsonRpc
-from ledgerfed.observer import Observer, observe, reindex
+from ledgerfed.observer import Finality, Observer, observe, reindex
 from ledgerfed.observer.ledger_source import LedgerSource
 from ledgerfed.protocol import transcript as after
 from ledgerfed.protocol.change import VACANT, Change
@@ -124,7 +124,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         gateway = LedgerGateway.connect(server.url, made.federation.contract, store.outbox, **options)
         source = LedgerSource(gateway, JsonRpc(server.url))
         first = made.transaction.block_number
-        yield Scene(server.url, gateway, observe(store, source, made.federation, first, 50), store)
+        yield Scene(server.url, gateway, observe(store, source, made.federation, first, Finality(50)), store)
 
 
 def test_a_round_on_chain_becomes_rows_and_ends_at_the_transcript_of_the_contract(scene: Scene) -> None:

@@ -9,7 +9,7 @@ import pytest
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 
 from ledgerfed.errors import NotFoundError, VerificationError
-from ledgerfed.observer import observe
+from ledgerfed.observer import Finality, observe
 from ledgerfed.observer.unfold import unfold_genesis, unfold_round
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.federation import Federation
@@ -27,7 +27,7 @@ def unfolded(tmp_path: Path) -> tuple[SimulatedFederation, GenesisRecord, RoundR
     with open_store(tmp_path) as store:
         chain = SimulatedFederation(store.blobs)
         chain.run_round(refused={1: Reason.OUTLIER}, forced=[3])
-        observe(store, chain, chain.federation, FIRST_BLOCK, 0).advance()
+        observe(store, chain, chain.federation, FIRST_BLOCK, Finality(0)).advance()
         with store.database.read() as connection:
             start, ended = read_genesis(connection, 1), read_round(connection, 1, 1)
         assert start is not None

@@ -45,7 +45,7 @@ def list_trail(
             ),
             lambda event: (event.block_number, event.block_hash.hex(), event.log_index),
         )
-        items = [present.trail_entry(event) for event in page.items]
+        items = [present.trail_entry(view, event) for event in page.items]
         document = Trail(items=items, next_cursor=page.next_cursor, next=page.next, meta=view.meta())
         return reply_live(request, document)
 
