@@ -2,17 +2,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+ANALYSER := vyper-guard==0.7.0
 CLIENTS := tests/clients/node_modules/.package-lock.json
 
-.PHONY: demo test test-all gas lint bench-chain clean
+.PHONY: demo test test-all gas analyse lint bench-chain clean
 
 demo: $(VENV)/installed
 	$(BIN)/ledgerfed demo
 
-test: lint $(CLIENTS)
+test: lint analyse $(CLIENTS)
 	$(BIN)/pytest
 
-test-all: lint $(CLIENTS)
+test-all: lint analyse $(CLIENTS)
 	$(BIN)/pytest -m "slow or not slow"
 
 bench-chain: $(VENV)/installed-test $(CLIENTS)
@@ -20,6 +21,9 @@ bench-chain: $(VENV)/installed-test $(CLIENTS)
 
 gas: $(VENV)/installed-test
 	@PYTHONPATH=tests $(BIN)/python tests/contracts/gas.py $(ARGS)
+
+analyse: $(VENV)/analyser/$(ANALYSER)
+	@$(BIN)/python tests/contracts/analyse.py $(abspath $(VENV)/analyser/bin/vyper-guard)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
@@ -37,6 +41,11 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	@touch $@ $(VENV)/installed
+
+$(VENV)/analyser/$(ANALYSER): $(VENV)/bin/python
+	$(BIN)/python -m venv $(VENV)/analyser
+	$(VENV)/analyser/bin/python -m pip install --quiet --disable-pip-version-check $(ANALYSER)
+	@touch $@
 
 # anvil, cast, viem and ethers; node itself comes with the test extra. No package's own scripts are run.
 $(CLIENTS): tests/clients/package-lock.json $(VENV)/installed-test
