@@ -33,6 +33,7 @@ FIRST_STATE = {
     "signers": 0,
     "removed": 0,
 }
+HASHES = tuple(keccak(name) for name in (b"configuration", b"model", b"reputations"))
 
 
 class Evm(Protocol):
@@ -129,9 +130,23 @@ def deploy(
 ) -> Ledger:
     keys = tuple(node_key(index) for index in range(nodes))
     addresses = members if members is not None else tuple(address_of(key) for key in keys)
-    hashes = tuple(keccak(name) for name in (b"configuration", b"model", b"reputations"))
     seats = tuple(range(committee)) if isinstance(committee, int) else committee
-    arguments = (*hashes, addresses, seats, depth, windows, min_updates, leaves_on_chain, owner)
+    arguments = constructor_arguments(
+        addresses, seats, depth, windows, min_updates, leaves_on_chain, owner
+    )
     data = round_ledger().creation_code + encode(constructor_types(), arguments)
     receipt = evm.transact(DEPLOYER, b"", data)
-    return Ledger(evm, receipt.output, keys, len(seats), depth, windows, receipt, *hashes)
+    return Ledger(evm, receipt.output, keys, len(seats), depth, windows, receipt, *HASHES)
+
+
+def constructor_arguments(
+    members: tuple[bytes, ...],
+    committee: tuple[int, ...],
+    depth: int,
+    windows: tuple[int, int, int, int, int],
+    min_updates: int,
+    leaves_on_chain: bool = False,
+    owner: bytes = OWNER,
+) -> tuple[object, ...]:
+    """The arguments of the constructor, in its order."""
+    return (*HASHES, members, committee, depth, windows, min_updates, leaves_on_chain, owner)
