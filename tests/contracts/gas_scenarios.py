@@ -66,8 +66,12 @@ def certified(ledger: Ledger) -> Receipt:
 
 
 def later_ledger(quorum: int, nodes: int = 0) -> Ledger:
-    """A federation in its second round: from there on no slot is written for the first time."""
-    ledger = new_ledger(quorum, nodes)
+    """A new federation in its second round."""
+    return in_second_round(new_ledger(quorum, nodes))
+
+
+def in_second_round(ledger: Ledger) -> Ledger:
+    """Play the first round: from there on no slot is written for the first time."""
     sealed(ledger)
     ledger.transact("force", 1, LEAF, sender=address_of(ledger.keys[-1]))
     scored(ledger)
@@ -77,7 +81,11 @@ def later_ledger(quorum: int, nodes: int = 0) -> Ledger:
 
 def whole_round(quorum: int, n: int) -> dict[str, int]:
     """Gas of the three transactions of a round of n nodes that all take part."""
-    ledger = later_ledger(quorum, n)
+    return round_gas(later_ledger(quorum, n), n)
+
+
+def round_gas(ledger: Ledger, n: int) -> dict[str, int]:
+    """Gas of the three transactions of the present round, by their names."""
     calls = {"seal": sealed(ledger, n), "scores": scored(ledger), "certify": certified(ledger)}
     return {name: receipt.gas_used for name, receipt in calls.items()}
 

@@ -108,7 +108,7 @@ def test_random_walks_keep_contract_and_model_together(local_evm):
 
 
 def test_random_walks_keep_every_chain_and_model_together(deploy_ledger):
-    assert walk(deploy_ledger, walks=6), "no walk ended a round"
+    assert walk(deploy_ledger, walks=3), "no walk ended a round"
 
 
 def walk(deploy_ledger, walks):
