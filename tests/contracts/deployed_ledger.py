@@ -131,9 +131,7 @@ def deploy(
     keys = tuple(node_key(index) for index in range(nodes))
     addresses = members if members is not None else tuple(address_of(key) for key in keys)
     seats = tuple(range(committee)) if isinstance(committee, int) else committee
-    arguments = constructor_arguments(
-        addresses, seats, depth, windows, min_updates, leaves_on_chain, owner
-    )
+    arguments = constructor_arguments(addresses, seats, depth, windows, min_updates, leaves_on_chain, owner)
     data = round_ledger().creation_code + encode(constructor_types(), arguments)
     receipt = evm.transact(DEPLOYER, b"", data)
     return Ledger(evm, receipt.output, keys, len(seats), depth, windows, receipt, *HASHES)
