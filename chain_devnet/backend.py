@@ -6,6 +6,7 @@ returns the nodes that it would write, and whoever owns the store decides whethe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -99,8 +100,19 @@ class ExecutionBackend(Protocol):
         What does not fit under the block gas limit any more is left over for the next block.
         """
 
-    def call(self, nodes: NodeSource, state_root: bytes, environment: Environment, call: Call) -> CallOutcome:
-        """Run `call` on the state; failures of the code are in the outcome, never raised."""
+    def call(
+        self,
+        nodes: NodeSource,
+        state_root: bytes,
+        environment: Environment,
+        call: Call,
+        deadline: float = math.inf,
+    ) -> CallOutcome:
+        """Run `call` on the state; failures of the code are in the outcome, never raised.
+
+        Raises:
+            LimitExceededError: it runs beyond `deadline`, a time of the monotonic clock.
+        """
 
     def trace(
         self,
@@ -110,11 +122,12 @@ class ExecutionBackend(Protocol):
         before: Sequence[Transaction],
         traced: Transaction | Call,
         recorder: Recorder,
+        deadline: float = math.inf,
     ) -> TraceOutcome:
         """Run `traced` on a throw-away state in which `before` ran first, while `recorder` looks on.
 
         Raises:
-            LimitExceededError: the recorder cannot hold what it sees.
+            LimitExceededError: the recorder cannot hold what it sees, or `traced` runs beyond `deadline`.
         """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -34,14 +35,17 @@ def overridden(view: StateView, edits: Mapping[bytes, StateEdit]) -> StateView:
     return replace(view, nodes=Layered(nodes, view.nodes), state_root=root)
 
 
-def run_call(backend: ExecutionBackend, view: StateView, call: Call) -> CallOutcome:
+def run_call(
+    backend: ExecutionBackend, view: StateView, call: Call, deadline: float = math.inf
+) -> CallOutcome:
     """The outcome of a successful `call` on `view`.
 
     Raises:
         ExecutionFailedError: it reverted (with the revert data), halted, or the sender lacks the funds.
+        LimitExceededError: it ran beyond `deadline`, a time of the monotonic clock.
     """
     view = priced(view, call)
-    outcome = backend.call(view.nodes, view.state_root, view.environment, call)
+    outcome = backend.call(view.nodes, view.state_root, view.environment, call, deadline)
     if outcome.error == "reverted":
         raise ExecutionFailedError(revert_message(outcome.output), outcome.output, reverted=True)
     if outcome.error is not None:
@@ -73,7 +77,7 @@ def priced(view: StateView, call: Call) -> StateView:
     return view
 
 
-def estimate_gas(backend: ExecutionBackend, view: StateView, call: Call) -> int:
+def estimate_gas(backend: ExecutionBackend, view: StateView, call: Call, deadline: float = math.inf) -> int:
     """The gas limit with which `call` succeeds on `view`; `call.gas` is the most that may be offered.
 
     One execution at the cap says what was needed before refunds. That is the answer if a second one with
@@ -81,14 +85,15 @@ def estimate_gas(backend: ExecutionBackend, view: StateView, call: Call) -> int:
 
     Raises:
         ExecutionFailedError: it fails even with all the gas offered.
+        LimitExceededError: the search ran beyond `deadline`, a time of the monotonic clock.
     """
     high = call.gas
-    low = run_call(backend, view, call).gas_peak
-    if low >= high or _succeeds(backend, view, replace(call, gas=low)):
+    low = run_call(backend, view, call, deadline).gas_peak
+    if low >= high or _succeeds(backend, view, replace(call, gas=low), deadline):
         return low
     while high - low > max(1, low // TOLERANCE):
         middle = (low + high) // 2
-        if _succeeds(backend, view, replace(call, gas=middle)):
+        if _succeeds(backend, view, replace(call, gas=middle), deadline):
             high = middle
         else:
             low = middle
@@ -107,9 +112,9 @@ def revert_message(output: bytes) -> str:
     return "execution reverted"
 
 
-def _succeeds(backend: ExecutionBackend, view: StateView, call: Call) -> bool:
+def _succeeds(backend: ExecutionBackend, view: StateView, call: Call, deadline: float) -> bool:
     try:
-        run_call(backend, view, call)
+        run_call(backend, view, call, deadline)
     except ExecutionFailedError:
         return False
     return True

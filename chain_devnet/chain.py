@@ -77,6 +77,7 @@ class Chain:
         self._pool = Pool(limits)
         self._senders: dict[bytes, SenderState] = {}
         self._senders_root = b""
+        self._executed: tuple[object, Execution] | None = None
         self._snapshots: dict[int, Snapshot] = {}
         self._snapshot_count = 0
         self._head = store.head() or self._create()
@@ -414,11 +415,22 @@ class Chain:
         self._timeline = timeline
         self._head = Block(last, blocks[-1].hash)
         self._head_root = last.state_root
+        self._executed = None
         self._drop_hopeless()
         self.watches.extended()
 
     def _execute(self, environment: Environment, transactions: Sequence[Transaction]) -> Execution:
-        return self.backend.execute(self.store, self._head_root, environment, transactions)
+        # What waits is asked about over and over, and mined at last: it runs once.
+        key = (
+            self._head.hash,
+            self._head_root,
+            replace(environment, ancestors=_no_ancestors),
+            tuple(tx.hash for tx in transactions),
+        )
+        if self._executed is None or self._executed[0] != key:
+            execution = self.backend.execute(self.store, self._head_root, environment, transactions)
+            self._executed = (key, execution)
+        return self._executed[1]
 
     def _environment_after(self, parent: Block, timestamp: int | None = None) -> Environment:
         chosen = self._next_timestamp(parent.header) if timestamp is None else timestamp
@@ -444,6 +456,10 @@ class Chain:
         if block is None:
             raise InvalidValueError(f"the store has no block {number}")
         return block
+
+
+def _no_ancestors() -> Iterator[bytes]:
+    return iter(())
 
 
 def _decoded(raw: bytes) -> Transaction | LedgerFedError:

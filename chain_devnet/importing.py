@@ -87,8 +87,6 @@ def check_block(
     execution = backend.execute(nodes, state_root, environment, transactions)
     for tx, reason in execution.rejected:
         raise InvalidBlockError(f"block {number} holds 0x{tx.hash.hex()}, which cannot run: {reason}")
-    if execution.left_over:
-        raise InvalidBlockError(f"block {number} holds more than its gas limit")
     own = assemble(parent, environment, execution)
     expected = replace(own.header, difficulty=header.difficulty, extra_data=header.extra_data)
     for field in fields(Header):

@@ -7,6 +7,7 @@ transactions come one by one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from eth_utils.exceptions import ValidationError
 from chain_devnet.backend import Call, CallOutcome, Environment, Execution, NodeSource
 from chain_devnet.block import EMPTY_TRIE_ROOT, Log, Receipt
 from chain_devnet.journal import JournaledAccounts
+from chain_devnet.pyevm_deadline import stopped_at
 from chain_devnet.pyevm_tracing import complete_frames, error_words, traced_by
 from chain_devnet.tracing import Recorder, TraceOutcome
 from chain_devnet.transaction import Transaction
@@ -136,9 +138,18 @@ class PyEvmBackend:
             tuple(left_over),
         )
 
-    def call(self, nodes: NodeSource, state_root: bytes, environment: Environment, call: Call) -> CallOutcome:
+    def call(
+        self,
+        nodes: NodeSource,
+        state_root: bytes,
+        environment: Environment,
+        call: Call,
+        deadline: float = math.inf,
+    ) -> CallOutcome:
         """Run `call` on a throw-away state (see `ExecutionBackend`)."""
         state = _state(NodeOverlay(nodes), environment, state_root)
+        if deadline < math.inf:
+            state.computation_class = stopped_at(deadline)
         unsigned = _unsigned(state, call)
         if unsigned.gas < unsigned.intrinsic_gas:
             return CallOutcome(b"", 0, unsigned.intrinsic_gas, "intrinsic gas too low", ())
@@ -149,7 +160,6 @@ class PyEvmBackend:
             bytes(computation.output), used, peak, _error_of(computation), _logs_of(computation)
         )
 
-
     def trace(
         self,
         nodes: NodeSource,
@@ -158,12 +168,13 @@ class PyEvmBackend:
         before: Sequence[Transaction],
         traced: Transaction | Call,
         recorder: Recorder,
+        deadline: float = math.inf,
     ) -> TraceOutcome:
         """Run `traced` after `before` while `recorder` looks on (see `ExecutionBackend`)."""
         state = _state(NodeOverlay(nodes), environment, state_root)
         for tx in before:
             _applied(state, tx)
-        machine = state.computation_class = traced_by(recorder)
+        machine = state.computation_class = traced_by(recorder, deadline)
         if isinstance(traced, Transaction):
             whole, computation = _applied(state, traced)
         else:

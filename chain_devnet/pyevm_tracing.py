@@ -18,6 +18,7 @@ from eth.vm.forks.prague.computation import PragueComputation
 from eth.vm.logic.invalid import InvalidOpcode
 
 from chain_devnet.block import Log
+from chain_devnet.pyevm_deadline import WATCHED, check_deadline
 from chain_devnet.tracing import Frame, Recorder
 
 CREATIONS = ("CREATE", "CREATE2")
@@ -42,6 +43,7 @@ class TracedComputation(_Computation):  # type: ignore[misc]  # py-evm's classes
     """
 
     recorder: Recorder
+    deadline: float
     open_frames: list[TracedComputation]
     told: list[tuple[Frame, TracedComputation]]
 
@@ -117,11 +119,14 @@ class TracedComputation(_Computation):  # type: ignore[misc]  # py-evm's classes
 class _TracedOpcode:
     """An opcode that tells the recorder what it is about to do, and what it cost."""
 
-    def __init__(self, inner: Any, name: str) -> None:
+    def __init__(self, inner: Any, name: str, watched: bool = False) -> None:
         self._inner = inner
         self._name = name
+        self._watched = watched
 
     def __call__(self, computation: TracedComputation) -> None:
+        if self._watched:
+            check_deadline(computation.deadline)
         computation.op = self._name
         computation.asked = computation.lent = 0
         step = computation.recorder.step(computation, self._name)
@@ -150,12 +155,23 @@ def _mnemonic(opcode: Any) -> str:
     return RENAMED.get(name, name)
 
 
-_OPCODES = _Opcodes({code: _TracedOpcode(fn, _mnemonic(fn)) for code, fn in _Computation.opcodes.items()})
+_OPCODES = _Opcodes(
+    {
+        code: _TracedOpcode(opcode, _mnemonic(opcode), code in WATCHED)
+        for code, opcode in _Computation.opcodes.items()
+    }
+)
 
 
-def traced_by(recorder: Recorder) -> type[TracedComputation]:
-    """A computation class for one execution that `recorder` looks on."""
-    members = {"recorder": recorder, "open_frames": [], "told": [], "opcodes": _OPCODES}
+def traced_by(recorder: Recorder, deadline: float) -> type[TracedComputation]:
+    """A computation class for one execution that `recorder` looks on, until `deadline`."""
+    members = {
+        "recorder": recorder,
+        "deadline": deadline,
+        "open_frames": [],
+        "told": [],
+        "opcodes": _OPCODES,
+    }
     return type("TracedComputation", (TracedComputation,), members)
 
 

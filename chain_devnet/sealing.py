@@ -21,6 +21,7 @@ from chain_devnet.config import ChainConfig
 from chain_devnet.errors import InvalidBlockError
 from chain_devnet.importing import AHEAD_SECONDS, Imported, check_block, decode_block
 from chain_devnet.pool import PoolLimits
+from chain_devnet.settings import Settings
 from chain_devnet.state import Layered, StateEdit
 from chain_devnet.store import ChainStore
 from chain_devnet.transaction import Transaction
@@ -96,6 +97,12 @@ class SealedChain(Chain):
         """Refused: the other nodes would not agree."""
         raise InvalidValueError(
             f"cannot edit 0x{address.hex()}: this chain has other signers; send a transaction"
+        )
+
+    def change_settings(self, _settings: Settings) -> None:
+        """Refused: the other nodes would not agree."""
+        raise InvalidValueError(
+            "cannot impersonate an account or choose who earns: this chain has other signers"
         )
 
     def _mine_executable(self) -> dict[bytes, LedgerFedError]:

@@ -20,7 +20,7 @@ from chain_devnet.pool import PoolDelta, Waiting
 from chain_devnet.transaction import Transaction, decode_transaction
 from ledgerfed.errors import StoreError
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 FILE_NAME = "chain.sqlite"
 NODES_REMEMBERED = 16_384
 NO_CHANGE = PoolDelta((), ())
@@ -33,6 +33,7 @@ CREATE TABLE block (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, heade
 CREATE TABLE tx (block INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE,
   raw BLOB NOT NULL, sender BLOB NOT NULL, status INTEGER NOT NULL, gas_used INTEGER NOT NULL,
   cumulative_gas INTEGER NOT NULL, gas_price TEXT NOT NULL, created BLOB,
+  first_log INTEGER NOT NULL, log_count INTEGER NOT NULL,
   PRIMARY KEY (block, position)) WITHOUT ROWID;
 CREATE TABLE log (block INTEGER NOT NULL, position INTEGER NOT NULL, tx_position INTEGER NOT NULL,
   address BLOB NOT NULL, topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL,
@@ -245,7 +246,9 @@ class ChainStore:
             ),
         )
         for block in blocks:
-            self._sql.executemany("INSERT INTO tx VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _tx_rows(block))
+            self._sql.executemany(
+                "INSERT INTO tx VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _tx_rows(block)
+            )
             self._sql.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _log_rows(block))
 
     def _delete_after(self, number: int) -> None:
@@ -362,15 +365,14 @@ class ChainStore:
         return tuple(StoredLog(_log(row[:6]), *row[6:]) for row in rows.fetchall())
 
     def _stored(self, row: Sequence[Any]) -> StoredTransaction:
-        number, position, raw, sender, status, gas_used, cumulative, price, created, block_hash, time = row
+        number, position, raw, sender, status, gas_used, cumulative, price, created, *rest = row
+        first_log, log_count, block_hash, time = rest
+        # By their places in the block: a search for the transaction's logs would read all of the block's.
         logs = self._sql.execute(
-            "SELECT address, topic0, topic1, topic2, topic3, data, position FROM log"
-            " WHERE block = ? AND tx_position = ? ORDER BY position",
-            (number, position),
+            "SELECT address, topic0, topic1, topic2, topic3, data FROM log"
+            " WHERE block = ? AND position >= ? AND position < ? ORDER BY position",
+            (number, first_log, first_log + log_count),
         ).fetchall()
-        earlier = self._sql.execute(
-            "SELECT count(*) FROM log WHERE block = ? AND tx_position < ?", (number, position)
-        ).fetchone()[0]
         transaction = decode_transaction(raw, sender)
         receipt = Receipt(
             kind=transaction.kind,
@@ -379,9 +381,9 @@ class ChainStore:
             cumulative_gas=cumulative,
             effective_gas_price=int(price),
             created=created,
-            logs=tuple(_log(log[:6]) for log in logs),
+            logs=tuple(_log(log) for log in logs),
         )
-        return StoredTransaction(transaction, receipt, number, block_hash, position, time, earlier)
+        return StoredTransaction(transaction, receipt, number, block_hash, position, time, first_log)
 
     def _write_meta(self, values: Mapping[str, str]) -> None:
         self._sql.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
@@ -403,17 +405,20 @@ class ChainStore:
             self._sql.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._sql.execute("COMMIT")
             except BaseException:
-                self._sql.execute("ROLLBACK")
+                # A commit that failed may have left the transaction open, or have ended it.
+                if self._sql.in_transaction:
+                    self._sql.execute("ROLLBACK")
                 raise
-            self._sql.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"the chain in {self._where} could not be written: {error}") from error
 
 
 _SELECT_TX = (
     "SELECT tx.block, tx.position, tx.raw, tx.sender, tx.status, tx.gas_used, tx.cumulative_gas,"
-    " tx.gas_price, tx.created, block.hash, block.timestamp FROM tx JOIN block ON block.number = tx.block"
+    " tx.gas_price, tx.created, tx.first_log, tx.log_count, block.hash, block.timestamp"
+    " FROM tx JOIN block ON block.number = tx.block"
 )
 
 
@@ -423,6 +428,7 @@ def _log(row: Sequence[Any]) -> Log:
 
 
 def _tx_rows(block: Block) -> Iterator[tuple[object, ...]]:
+    first_log = 0
     for position, (tx, receipt) in enumerate(zip(block.transactions, block.receipts, strict=True)):
         yield (
             block.header.number,
@@ -435,7 +441,10 @@ def _tx_rows(block: Block) -> Iterator[tuple[object, ...]]:
             receipt.cumulative_gas,
             str(receipt.effective_gas_price),
             receipt.created,
+            first_log,
+            len(receipt.logs),
         )
+        first_log += len(receipt.logs)
 
 
 def _log_rows(block: Block) -> Iterator[tuple[object, ...]]:

@@ -103,12 +103,12 @@ class StructOptions:
 
 
 class StructRecorder:
-    """Records steps, as many as `MAX_TRACE_BYTES` hold."""
+    """Records steps, as many as `MAX_TRACE_BYTES` hold beside the `size` of what is told with them."""
 
-    def __init__(self, options: StructOptions) -> None:
+    def __init__(self, options: StructOptions, size: int = 0) -> None:
         self.steps: list[Step] = []
+        self.size = size
         self._options = options
-        self._size = 0
         self._storage: dict[bytes, dict[int, int]] = {}
 
     def step(self, machine: Machine, op: str) -> Step | None:
@@ -133,8 +133,8 @@ class StructRecorder:
             machine.returned() if wanted.return_data else None,
             storage,
         )
-        self._size += step.size
-        if self._size > MAX_TRACE_BYTES:
+        self.size += step.size
+        if self.size > MAX_TRACE_BYTES:
             raise LimitExceededError(
                 f"the trace is longer than {MAX_TRACE_BYTES} bytes after {len(self.steps)} steps; set limit, "
                 "or disable stack, memory and storage"

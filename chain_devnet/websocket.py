@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +20,9 @@ from chain_devnet.rpc.subscriptions import SlowReaderError, Subscriptions
 MAX_CONNECTIONS = 500
 SEND_SECONDS = 10.0
 TRY_AGAIN_LATER = 1013
+INTERNAL_ERROR = 1011
+
+_log = logging.getLogger(__name__)
 
 
 class Conversations:
@@ -64,10 +68,17 @@ class _Conversation:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             await run_in_threadpool(self._subscriptions.close)
-        if any(isinstance(outcome, (SlowReaderError, TimeoutError)) for outcome in ended):
-            with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
-                async with asyncio.timeout(self._send_seconds):
-                    await self._websocket.close(TRY_AGAIN_LATER, "too slow")
+        for outcome in ended:
+            if isinstance(outcome, (SlowReaderError, TimeoutError)):
+                await self._close(TRY_AGAIN_LATER, "too slow")
+            elif isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+                _log.error("a websocket connection failed", exc_info=outcome)
+                await self._close(INTERNAL_ERROR, "internal error; see the server's log")
+
+    async def _close(self, code: int, reason: str) -> None:
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(self._send_seconds):
+                await self._websocket.close(code, reason)
 
     async def _answer(self) -> None:
         while True:

@@ -97,8 +97,11 @@ class Chain:
         try:
             yield self.mine
         finally:
-            self.rpc("evm_setAutomine", True)
-            self.mine()
+            # In this order: anvil mines what waits at some moment after it was switched back.
+            try:
+                self.mine()
+            finally:
+                self.rpc("evm_setAutomine", True)
 
     def close(self) -> None:
         """End the connection."""

@@ -171,7 +171,11 @@ class SimulatedFederation:
         forced: Collection[int] = (),
         withheld: Collection[int] = (),
     ) -> None:
-        """Seal the leaves of all nodes but the absent ones and those who will force theirs."""
+        """Seal the leaves of all nodes but the absent ones and those who will force theirs.
+
+        The blocks in which the round before can be challenged are mined first.
+        """
+        self.mine(max(0, self.now.window_end + 1 - len(self._blocks)))
         now, leaves, openings = self.now, [], []
         absent = {*absent, *(n for n, address in enumerate(now.members) if address == VACANT)}
         for node in (n for n in range(len(now.members)) if n not in absent):

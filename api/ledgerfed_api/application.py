@@ -14,7 +14,7 @@ from ledgerfed.store import open_store
 from ledgerfed_api import problems
 from ledgerfed_api.cursors import open_cursor_key
 from ledgerfed_api.openapi import TAGS, describe
-from ledgerfed_api.routes import federations, models, nodes, operation, proofs, rounds, trail
+from ledgerfed_api.routes import epochs, federations, models, nodes, operation, proofs, rounds, trail
 from ledgerfed_api.settings import Settings
 from ledgerfed_api.view import Desk
 
@@ -57,7 +57,7 @@ def bare_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     problems.install(app)
-    for routes in (federations, rounds, nodes, models, proofs, trail, operation):
+    for routes in (federations, rounds, nodes, epochs, models, proofs, trail, operation):
         app.include_router(routes.router)
     describe(app)
     return app

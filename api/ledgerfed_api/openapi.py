@@ -14,7 +14,9 @@ from ledgerfed_api.problems import MEDIA_TYPE, Problem
 TAGS = [
     {"name": "federations", "description": "Deployed contracts and their configuration"},
     {"name": "rounds", "description": "Rounds: phase, commitments, verdicts, scores, certificate, documents"},
-    {"name": "nodes", "description": "The registry and certified reputations"},
+    {"name": "nodes", "description": "The registry with its keys, and certified reputations"},
+    {"name": "epochs", "description": "Who takes part from when on, and who may propose to change it"},
+    {"name": "disputes", "description": "Faults that were proven on chain, and what they led to"},
     {"name": "models", "description": "Global models in exact integers"},
     {"name": "proofs", "description": "Merkle proofs against what stands on chain"},
     {"name": "audit", "description": "Every event of the contract, forks included"},

@@ -12,28 +12,28 @@ from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.reputation import Evidence
 from ledgerfed.protocol.score import GATED, NOT_HELD
 from ledgerfed.protocol.transcript import Phase
-from ledgerfed.store.reading import read_head, read_members
+from ledgerfed.store.reading import read_fallen, read_head, read_members, read_ownership, read_proposal
 from ledgerfed.store.records import (
+    EpochRecord,
+    FallenRecord,
     GenesisRecord,
+    MemberRecord,
     ReputationRecord,
     RoundRecord,
     ScoreRecord,
     TrailRecord,
     UpdateRecord,
 )
+from ledgerfed_api import present_epochs as epochs
 from ledgerfed_api import schemas
 from ledgerfed_api.view import View
-
-
-def quorum_of(committee: int) -> int:
-    """Return how many of a committee must sign (docs/protocol.md)."""
-    return 2 * committee // 3 + 1
 
 
 def federation(view: View) -> schemas.Federation:
     """Return a federation with what is known of it."""
     start, contract = view.start, to_hex(view.record.federation.contract)
-    head = read_head(view.connection, view.id)
+    head, pending = read_head(view.connection, view.id), read_proposal(view.connection, view.id)
+    members = read_members(view.connection, view.id)
     return schemas.Federation(
         id=contract,
         chain_id=view.record.federation.chain_id,
@@ -41,7 +41,10 @@ def federation(view: View) -> schemas.Federation:
         first_block=view.record.first_block,
         name=_name(view, start),
         genesis=None if start is None else _genesis(start),
-        nodes=len(read_members(view.connection, view.id)),
+        epoch=None if view.epoch is None else _epoch(view, view.epoch, members),
+        proposal=None if pending is None else epochs.proposal(pending, members),
+        owner=epochs.owner(read_ownership(view.connection, view.id)).owner,
+        nodes=len(members),
         round=None if head is None else head.number,
         transcript=None if head is None else to_hex(head.transcript),
     )
@@ -63,7 +66,30 @@ def round_detail(view: View, found: RoundRecord, verdicts: list[UpdateRecord]) -
         **_round_fields(view, found),
         admitted=admitted if known else None,
         rejected=rejected if known else None,
+        fallen=[fallen(record) for record in read_fallen(view.connection, view.id, found.number)],
     )
+
+
+def fallen(record: FallenRecord) -> schemas.Fallen:
+    """Return a certificate that a dispute voided."""
+    return schemas.Fallen(
+        attempt=record.attempt,
+        dispute=record.dispute,
+        certified_block=record.certified_block,
+        manifest=to_hex(record.manifest),
+        evidence=_hex(record.evidence),
+        model=to_hex(record.model),
+        reputation_root=to_hex(record.reputation_root),
+        transcript=to_hex(record.transcript),
+    )
+
+
+def challenge_window(view: View, found: RoundRecord) -> schemas.ChallengeWindow | None:
+    """Return until when the certificate of a round can fall, None when it has none."""
+    last = view.changes_until(found)
+    if last is None or found.phase != Phase.CERTIFIED or found.number == 0:
+        return None
+    return schemas.ChallengeWindow(until=last, open=view.reached is not None and view.reached.number < last)
 
 
 def update(record: UpdateRecord) -> schemas.Update:
@@ -78,6 +104,7 @@ def update(record: UpdateRecord) -> schemas.Update:
         admitted=record.reason == Reason.ADMITTED,
         reason=record.reason,
         score=record.score,
+        heard=list(record.heard),
         weight=record.weight,
         measures=dict(record.measures),
     )
@@ -143,11 +170,16 @@ def trail_entry(view: View, record: TrailRecord) -> schemas.TrailEntry:
     )
 
 
-def deadlines(start: GenesisRecord, found: RoundRecord) -> schemas.Deadlines:
-    """Return what may happen next in a round (docs/protocol.md, "State machine on chain")."""
+def deadlines(start: GenesisRecord, found: RoundRecord, *, due: bool) -> schemas.Deadlines:
+    """Return what may happen next in a round (docs/protocol.md, "State machine on chain").
+
+    `due`: an epoch is; nobody can seal before it is opened.
+    """
     end, (commit, _, score, _, _) = found.window_end, start.windows
     blocks: dict[str, int] = {}
-    if found.number > 0 and found.phase == Phase.OPEN:
+    if found.number > 0 and found.phase == Phase.OPEN and due:
+        blocks = {"open_epoch_from": end + 1, "abort_from": end + commit + 1}
+    elif found.number > 0 and found.phase == Phase.OPEN:
         blocks = {
             "seal_from": end + 1,
             "seal_by_anyone_from": end + commit // 2 + 1,
@@ -159,14 +191,17 @@ def deadlines(start: GenesisRecord, found: RoundRecord) -> schemas.Deadlines:
     elif found.phase == Phase.SCORED:
         blocks = {"certify_until": end}
     if blocks:
-        blocks["abort_from"] = max(blocks.values()) + 1
+        blocks.setdefault("abort_from", max(blocks.values()) + 1)
     return schemas.Deadlines(**dict.fromkeys(schemas.Deadlines.model_fields, None) | blocks)
 
 
 def _round_fields(view: View, found: RoundRecord) -> dict[str, Any]:
+    pending = read_proposal(view.connection, view.id)
     return {
         "number": found.number,
         "phase": Phase(found.phase).name if found.number else "GENESIS",
+        "epoch": found.epoch,
+        "attempt": found.attempt,
         "base_model": to_hex(found.base_model),
         "model": _hex(found.model),
         "leaf_root": _hex(found.root),
@@ -185,7 +220,8 @@ def _round_fields(view: View, found: RoundRecord) -> dict[str, Any]:
             scored=found.scored_block,
             ended=found.ended_block,
         ),
-        "deadlines": deadlines(view.begun(), found),
+        "deadlines": deadlines(view.begun(), found, due=pending is not None and pending.due),
+        "challenge": challenge_window(view, found),
         "documents": found.unfolded,
         "finalized": view.is_final(found),
     }
@@ -205,6 +241,10 @@ def _opening(record: UpdateRecord) -> schemas.Opening | None:
     )
 
 
+def _epoch(view: View, record: EpochRecord, members: list[MemberRecord]) -> schemas.Epoch:
+    return epochs.epoch(view, record, epochs.joined_in(members, record.number))
+
+
 def _name(view: View, start: GenesisRecord | None) -> str | None:
     if start is None or not start.unfolded:
         return None
@@ -218,11 +258,12 @@ def _genesis(start: GenesisRecord) -> schemas.Genesis:
         model=to_hex(start.model),
         reputation_root=to_hex(start.reputation_root),
         transcript=to_hex(start.transcript),
-        committee=start.committee,
-        quorum=quorum_of(start.committee),
+        committee=list(start.committee),
+        quorum=2 * len(start.committee) // 3 + 1,
         depth=start.depth,
         min_updates=start.min_updates,
         windows=_windows(start.windows),
+        leaves_on_chain=start.leaves_on_chain,
         block=start.block,
     )
 

@@ -20,7 +20,7 @@ from ledgerfed.store.responses import StoredResponse, find_response, keep_respon
 from ledgerfed_api.view import View
 
 JSON = "application/json"
-REVISION = "1"
+REVISION = "2"
 """Goes up when a round is spelled differently, so that neither clients nor the store repeat old bytes."""
 IMMUTABLE = "public, max-age=31536000, immutable"
 _MOVING = ("head", "finalized")

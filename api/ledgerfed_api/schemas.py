@@ -63,12 +63,115 @@ class Genesis(Schema):
     model: Hash
     reputation_root: Hash
     transcript: Hash
-    committee: int = Field(description="How many nodes validate: the first ones of the registry")
-    quorum: int = Field(description="How many validators must sign an outcome")
-    depth: int = Field(description="Depth of the Merkle trees")
-    min_updates: int = Field(description="Fewest leaves that a round may be sealed with")
-    windows: Windows
+    committee: list[int] = Field(description="Registry indices of the validators of epoch 0, by seat")
+    quorum: int = Field(description="How many validators must sign an outcome in epoch 0")
+    depth: int = Field(description="Depth of the Merkle trees; no epoch changes it")
+    min_updates: int = Field(description="Fewest leaves that a round may be sealed with in epoch 0")
+    windows: Windows = Field(description="No epoch changes them")
+    leaves_on_chain: bool = Field(description="Whether a seal carries all leaves as calldata, for ever")
     block: int
+
+
+class Entry(Schema):
+    """What an epoch changes about one registry index."""
+
+    node: int
+    address: Address | None = Field(description="The new key; null lets the node leave")
+    effect: Literal["joins", "leaves", "new key"]
+
+
+class Change(Schema):
+    """What the owner announced for an epoch; `change_hash` is the hash of its ABI encoding `encoded`."""
+
+    change_hash: Hash
+    encoded: str = Field(pattern="^0x[0-9a-f]+$", description="As in the EpochProposed event")
+    config_hash: Hash
+    committee: list[int]
+    min_updates: int
+    entries: list[Entry]
+
+
+class Epoch(Schema):
+    """An epoch: its committee by seat, its configuration, and who was removed in it."""
+
+    number: int
+    first_round: int
+    block: int
+    config_hash: Hash
+    committee: list[int] = Field(description="Registry indices of the validators, by seat")
+    quorum: int = Field(description="How many validators must sign an outcome")
+    min_updates: int = Field(description="Fewest leaves that a round may be sealed with")
+    removed: list[int] = Field(description="Validators that a challenge removed until the next epoch")
+    transcript: Hash = Field(description="The transcript after the epoch was opened")
+    change: Change | None = Field(description="Null for epoch 0")
+    finalized: bool = Field(description="The block that opened it is final")
+
+
+class Proposal(Schema):
+    """What is announced for the next epoch. `due`: it can be opened, and nobody can seal before."""
+
+    epoch: int
+    block: int
+    due: bool
+    change: Change
+
+
+class EpochList(Page):
+    """Epochs, newest first, and what is announced for the next one."""
+
+    items: list[Epoch]
+    proposal: Proposal | None
+
+
+class EpochAnswer(Schema):
+    epoch: Epoch
+    meta: Meta
+
+
+class Owner(Schema):
+    """Who may propose epochs, and nothing else; null: nobody."""
+
+    owner: Address | None
+    successor: Address | None = Field(description="Who may take over")
+    block: int | None = Field(description="The block of the last change")
+
+
+class OwnerAnswer(Schema):
+    owner: Owner
+    meta: Meta
+
+
+FaultName = Literal[
+    "TWO_LEAVES",
+    "TWO_RECEIPTS",
+    "TWO_COMMITMENTS",
+    "TWO_CERTIFICATES",
+    "BROKEN_RECEIPT",
+    "DOUBLED_INDEX",
+    "WRONG_MEDIAN",
+]
+
+
+class Dispute(Schema):
+    """A fault that somebody proved on chain (docs/protocol.md, "Challenges")."""
+
+    number: int
+    block: int
+    epoch: int
+    round: int = Field(description="The round that the fault belongs to")
+    fault: FaultName
+    nodes: list[int] = Field(description="Registry indices of the culprits")
+    proof: Hash = Field(description="What the transcript binds of the proof")
+    contested: bool = Field(description="The certificate of the round fell with it")
+    aborted: bool = Field(description="Too few members were left, and the round ended")
+    transcript: Hash
+    finalized: bool = Field(description="Its block is final")
+
+
+class DisputeList(Page):
+    """Disputes, oldest first."""
+
+    items: list[Dispute]
 
 
 class Federation(Schema):
@@ -80,7 +183,10 @@ class Federation(Schema):
     first_block: int = Field(description="The block that the contract was deployed in")
     name: str | None = Field(description="From the configuration; null until that document is here")
     genesis: Genesis | None = Field(description="Null until the Genesis event was indexed")
-    nodes: int
+    epoch: Epoch | None = Field(description="The present epoch; null until the Genesis event was indexed")
+    proposal: Proposal | None = Field(description="What is announced for the next epoch")
+    owner: Address | None = Field(description="Who may propose epochs; null: nobody, for ever")
+    nodes: int = Field(description="Registry indices that were given out, those of nodes that left included")
     round: int | None = Field(description="The current round")
     transcript: Hash | None = Field(description="The transcript at the indexed head")
 
@@ -114,7 +220,30 @@ class Deadlines(Schema):
     scores_by_anyone_from: int | None
     scores_until: int | None
     certify_until: int | None
+    open_epoch_from: int | None = Field(
+        description="First block in which anyone may open the epoch that is due; no seal is accepted before"
+    )
     abort_from: int | None = Field(description="First block in which anyone may give the round up")
+
+
+class ChallengeWindow(Schema):
+    """While it is open, a proven fault of the round takes its certificate back."""
+
+    until: int = Field(description="Last block in which the certificate can fall")
+    open: bool
+
+
+class Fallen(Schema):
+    """A certificate that a dispute voided."""
+
+    attempt: int
+    dispute: int = Field(description="Number of the dispute")
+    certified_block: int
+    manifest: Hash
+    evidence: Hash | None = Field(description="Null until the manifest is here")
+    model: Hash
+    reputation_root: Hash
+    transcript: Hash
 
 
 class RoundSummary(Schema):
@@ -122,6 +251,8 @@ class RoundSummary(Schema):
 
     number: int = Field(examples=[3])
     phase: Phase
+    epoch: int
+    attempt: int = Field(description="How many disputes gave it a new certify window")
     base_model: Hash = Field(description="The model that the round started from")
     model: Hash | None = Field(description="The model that it left")
     leaf_root: Hash | None
@@ -131,13 +262,14 @@ class RoundSummary(Schema):
     manifest: Hash | None
     evidence: Hash | None = Field(description="Null until the manifest is here")
     reputation_root: Hash | None
-    opened_at: Hash = Field(description="The transcript as the round opened")
+    opened_at: Hash = Field(description="The transcript as the seal finds it")
     transcript: Hash = Field(description="The transcript after the round's last event")
     aborted_in: Phase | None
     blocks: Blocks
     deadlines: Deadlines
+    challenge: ChallengeWindow | None = Field(description="Null while there is no certificate")
     documents: bool = Field(description="Manifest and evidence are here, so verdicts are known")
-    finalized: bool = Field(description="The block that ended the round is final")
+    finalized: bool = Field(description="Neither a dispute nor a fork can change it any more")
 
 
 class RoundList(Page):
@@ -156,10 +288,13 @@ class Rejection(Schema):
 
 
 class Round(RoundSummary):
-    """A round with what it decided; the last two are null until its documents are here."""
+    """A round with what it decided."""
 
-    admitted: list[int] | None = Field(description="Indices of the nodes whose update was admitted")
+    admitted: list[int] | None = Field(
+        description="Indices of the nodes whose update was admitted; null until the documents are here"
+    )
     rejected: list[Rejection] | None
+    fallen: list[Fallen] = Field(description="Certificates of the round that disputes voided")
 
 
 class RoundAnswer(Schema):
@@ -188,7 +323,8 @@ class Update(Schema):
     opening: Opening | None = Field(description="Null when the opening never came")
     admitted: bool
     reason: str = Field(examples=["admitted"])
-    score: Q16 | None = Field(description="Lower median of the validators' scores, Q16")
+    score: Q16 | None = Field(description="Lower median of the scores heard, Q16")
+    heard: list[int] = Field(description="The validators' scores that counted, Q16", examples=[[998, 1042]])
     weight: Q16 = Field(description="Factor on the node's information, Q16")
     measures: dict[str, int] = Field(
         description="The integers that the gates looked at", examples=[{"distance": 1734}]
@@ -236,6 +372,11 @@ class Certificate(Schema):
     """The signatures under the outcome of a round, over the EIP-712 Certificate of (round, transcript)."""
 
     round: int
+    attempt: int
+    void: bool = Field(description="A dispute took it back")
+    dispute: int | None = Field(description="Number of that dispute")
+    challenge: ChallengeWindow | None = Field(description="Null for a void one")
+    finalized: bool = Field(description="Neither a dispute nor a fork can change it any more")
     transcript: Hash
     manifest: Hash
     model: Hash
@@ -243,6 +384,17 @@ class Certificate(Schema):
     digest: Hash = Field(description="The EIP-712 digest that was signed")
     quorum: int
     signatures: list[Signed]
+
+
+class CertificateAnswer(Schema):
+    certificate: Certificate
+    meta: Meta
+
+
+class CertificateList(Schema):
+    """Every certificate that a round had, oldest first; at most the last one stands."""
+
+    items: list[Certificate]
     meta: Meta
 
 
@@ -270,6 +422,7 @@ class ModelSummary(Schema):
     hash: Hash
     round: int
     base_model: Hash | None
+    finalized: bool = Field(description="Neither a dispute nor a fork can take it back any more")
 
 
 class ModelList(Page):
@@ -294,13 +447,21 @@ class ReputationList(Page):
     items: list[Reputation]
 
 
+class Key(Schema):
+    epoch: int
+    address: Address
+
+
 class Node(Schema):
-    """A registered participant."""
+    """A registry index and who holds it."""
 
     index: int
-    address: Address
-    epoch: int = Field(description="The epoch that it joined in")
-    committee: bool = Field(description="Whether it validates")
+    address: Address = Field(description="The present key, or the last one")
+    joined: int = Field(description="The epoch that it joined in")
+    left: int | None = Field(description="The epoch that it left in")
+    seat: int | None = Field(description="Its seat on the committee of the present epoch")
+    removed: bool = Field(description="A challenge took its part away")
+    keys: list[Key] = Field(description="Every key it had, with the epoch from which on")
     reputation: Reputation | None
 
 
@@ -335,6 +496,9 @@ class ReputationProof(Schema):
     round: int
     node: int
     reputation: Reputation
+    score: Q16 | None = Field(description="What the round scored the node's update with")
+    heard: list[int] = Field(description="The scores that it is the lower median of")
+    result: Hash = Field(description="Binds score and heard; EMPTY without a score")
     leaf: Hash
     depth: int
     siblings: list[Hash] = Field(description="Lowest level first")
@@ -355,7 +519,7 @@ class TrailEntry(Schema):
     log_index: int
     kind: str = Field(examples=["Sealed"])
     round: int
-    arguments: dict[str, int | str | list[int] | list[str]]
+    arguments: dict[str, bool | int | str | list[int] | list[str]]
     canonical: bool
     finalized: bool = Field(description="No fork that the index follows can take it back any more")
 

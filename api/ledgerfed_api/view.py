@@ -14,6 +14,7 @@ from ledgerfed.protocol.transcript import Phase
 from ledgerfed.store import Store
 from ledgerfed.store.chain_log import canonical_block, checkpoint, list_federations
 from ledgerfed.store.reading import (
+    read_epoch,
     read_final_round,
     read_genesis,
     read_head,
@@ -21,7 +22,7 @@ from ledgerfed.store.reading import (
     read_round_by_transcript,
     unfinished_rounds,
 )
-from ledgerfed.store.records import Checkpoint, FederationRecord, GenesisRecord, RoundRecord
+from ledgerfed.store.records import Checkpoint, EpochRecord, FederationRecord, GenesisRecord, RoundRecord
 from ledgerfed_api.cursors import CursorKey
 from ledgerfed_api.schemas import Meta
 from ledgerfed_api.settings import Settings
@@ -36,6 +37,7 @@ class View:
     record: FederationRecord
     reached: Checkpoint | None
     start: GenesisRecord | None
+    epoch: EpochRecord | None
 
     @property
     def id(self) -> int:
@@ -67,8 +69,9 @@ class View:
         if name == "head":
             found, what = read_head(self.connection, self.id), "the current round"
         elif name == "finalized":
-            final = -1 if self.reached is None else self.reached.finalized
-            found, what = read_final_round(self.connection, self.id, final), "a final round"
+            window = start.challenge_window
+            found = read_final_round(self.connection, self.id, self.finalized, window)
+            what = "a final round"
         elif name.startswith("0x"):
             t = from_hex("the transcript", name.lower())
             if t == start.transcript:
@@ -88,10 +91,34 @@ class View:
         return found
 
     def is_final(self, found: RoundRecord) -> bool:
-        """Whether nothing about a round can change any more: its end is final and its documents are here."""
-        if self.reached is None or found.ended_block is None or found.ended_block > self.reached.finalized:
+        """Whether nothing about a round can change any more.
+
+        Its end is final, a certificate can no longer be challenged, and its documents are here.
+        """
+        last = self.changes_until(found)
+        if last is None or last > self.finalized:
             return False
         return found.unfolded or found.phase == Phase.ABORTED
+
+    def changes_until(self, found: RoundRecord) -> int | None:
+        """Return the last block that can change the end of a round, None while it has none."""
+        if found.ended_block is None or self.start is None:
+            return None
+        if found.phase != Phase.CERTIFIED or found.number == 0:
+            return found.ended_block
+        return found.ended_block + self.start.challenge_window
+
+    @property
+    def finalized(self) -> int:
+        """The newest block that is final; -1 if none is."""
+        return -1 if self.reached is None else self.reached.finalized
+
+    def epoch_of(self, found: RoundRecord) -> EpochRecord:
+        """Return the epoch that a round is of; raises NotFoundError before Genesis is indexed."""
+        self.begun()
+        epoch = read_epoch(self.connection, self.id, found.epoch)
+        assert epoch is not None
+        return epoch
 
     def meta(self, about: RoundRecord | None = None) -> Meta:
         """Return how firm an answer is; `about` is the one round that it speaks of, if it does."""
@@ -167,7 +194,8 @@ class Desk:
     def view(self, connection: Connection, record: FederationRecord) -> View:
         """Return a view of a federation inside the given snapshot."""
         reached = checkpoint(connection, record.id)
-        return View(self.store, connection, record, reached, read_genesis(connection, record.id))
+        start, epoch = read_genesis(connection, record.id), read_epoch(connection, record.id)
+        return View(self.store, connection, record, reached, start, epoch)
 
 
 def _contract(record: FederationRecord) -> str:

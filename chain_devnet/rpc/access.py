@@ -17,7 +17,7 @@ from chain_devnet.calls import StateView, priced, revert_message
 from chain_devnet.chain import Chain
 from chain_devnet.rpc import params as read
 from chain_devnet.rpc import views
-from chain_devnet.rpc.states import affordable, call_of, next_view, override
+from chain_devnet.rpc.states import affordable, call_of, deadline, next_view, override
 from chain_devnet.state import read_account
 from chain_devnet.tracing import Frame, Machine, Step
 from chain_devnet.transaction import AccessList
@@ -65,11 +65,11 @@ def eth_create_access_list(chain: Chain, params: Sequence[object]) -> views.Json
     fields, block, accounts = read.arguments(params, 1, 3)
     view = override(next_view(chain, block), accounts, None)
     call = affordable(view, call_of(read.mapping(fields, "transaction"), chain.config.gas_limit))
-    view = priced(view, call)
+    view, end = priced(view, call), deadline()
     for _ in range(MAX_ROUNDS):
         recorder = AccessRecorder()
         place = (view.nodes, view.state_root, view.environment)
-        outcome = chain.backend.trace(*place, (), call, recorder)
+        outcome = chain.backend.trace(*place, (), call, recorder, end)
         found = _listed(recorder.touched, _left_out(view, call))
         if found == call.access_list:
             break

@@ -68,12 +68,15 @@ def evm_mine(chain: Chain, params: Sequence[object]) -> str:
 
 
 def mine_blocks(chain: Chain, params: Sequence[object]) -> bool:
-    """Mine a number of blocks, a number of seconds apart (anvil_mine, hardhat_mine)."""
+    """Mine a number of blocks, a number of seconds apart (anvil_mine, hardhat_mine).
+
+    An interval of 0 is none, as for anvil: viem always sends one.
+    """
     count, interval = read.arguments(params, 0, 2)
-    seconds = None if interval is None else read.quantity(interval, "interval")
-    if seconds is not None and not 0 < seconds < 2**32:
-        raise InvalidValueError(f"interval must be 1 to 2^32 seconds, got {seconds}")
-    chain.mine(_block_count(count), seconds)
+    seconds = 0 if interval is None else read.quantity(interval, "interval")
+    if not 0 <= seconds < 2**32:
+        raise InvalidValueError(f"interval must be 0 to 2^32 - 1 seconds, got {seconds}")
+    chain.mine(_block_count(count), seconds or None)
     return True
 
 

@@ -13,7 +13,7 @@ from chain_devnet.errors import TransactionRejectedError
 from chain_devnet.fees import SUGGESTED_TIP, next_base_fee
 from chain_devnet.rpc import params as read
 from chain_devnet.rpc import views
-from chain_devnet.rpc.states import affordable, call_of, input_of
+from chain_devnet.rpc.states import affordable, call_of, deadline, input_of
 
 
 def eth_accounts(chain: Chain, params: Sequence[object]) -> list[str]:
@@ -83,7 +83,7 @@ def filled(chain: Chain, fields: dict[str, object], sender: bytes) -> dict[str, 
         unsigned["to"] = call.to
     if gas is None:
         view = chain.pending_view()
-        unsigned["gas"] = estimate_gas(chain.backend, view, affordable(view, call))
+        unsigned["gas"] = estimate_gas(chain.backend, view, affordable(view, call), deadline())
     else:
         unsigned["gas"] = read.quantity(gas, "gas")
     return unsigned | _fees(chain, fields) | _access_list(fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 
 from chain_devnet.backend import Call
 from chain_devnet.calls import StateView, estimate_gas, overridden, run_call
@@ -14,6 +15,7 @@ from chain_devnet.state import prove, read_account, read_code, read_slot
 from ledgerfed.errors import InvalidValueError
 
 MAX_PROOF_KEYS = 1024
+CALL_SECONDS = 10.0
 
 _NO_BLOBS = "this chain takes no blob transactions (EIP-4844)"
 _UNSUPPORTED = {
@@ -71,7 +73,7 @@ def eth_call(chain: Chain, params: Sequence[object]) -> str:
     fields, block, accounts, changes = read.arguments(params, 1, 4)
     view = override(state_view(chain, block), accounts, changes)
     call = call_of(read.mapping(fields, "transaction"), chain.config.gas_limit)
-    return views.hex_data(run_call(chain.backend, view, call).output)
+    return views.hex_data(run_call(chain.backend, view, call, deadline()).output)
 
 
 def eth_estimate_gas(chain: Chain, params: Sequence[object]) -> str:
@@ -79,13 +81,18 @@ def eth_estimate_gas(chain: Chain, params: Sequence[object]) -> str:
     fields, block, accounts, changes = read.arguments(params, 1, 4)
     view = override(next_view(chain, block), accounts, changes)
     call = call_of(read.mapping(fields, "transaction"), chain.config.gas_limit)
-    return hex(estimate_gas(chain.backend, view, affordable(view, call)))
+    return hex(estimate_gas(chain.backend, view, affordable(view, call), deadline()))
 
 
 def state_view(chain: Chain, block: object) -> StateView:
     """The state that a block parameter means."""
     header = read.state_header(chain, block)
     return chain.pending_view() if header is None else chain.view(header)
+
+
+def deadline() -> float:
+    """When what begins now must have ended, by the monotonic clock: nobody else is served meanwhile."""
+    return monotonic() + CALL_SECONDS
 
 
 def next_view(chain: Chain, block: object) -> StateView:

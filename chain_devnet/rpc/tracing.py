@@ -15,12 +15,13 @@ from chain_devnet.chain import Chain
 from chain_devnet.rpc import params as read
 from chain_devnet.rpc import views
 from chain_devnet.rpc.ledger import block_at, eth_get_raw_transaction_by_hash
-from chain_devnet.rpc.states import affordable, call_of, override, state_view
+from chain_devnet.rpc.states import affordable, call_of, deadline, override, state_view
 from chain_devnet.store import StoredTransaction
 from chain_devnet.tracing import CallRecorder, Frame, Step, StructOptions, StructRecorder, TraceOutcome
 from chain_devnet.transaction import Transaction
 from ledgerfed.errors import InvalidValueError, NotFoundError
 
+TRACE_SECONDS = 20.0  # beyond what a call has: a transaction that was mined ran to its end
 STRUCT_LOGGER, CALL_TRACER = "", "callTracer"
 
 
@@ -52,7 +53,7 @@ def debug_trace_transaction(chain: Chain, params: Sequence[object]) -> views.Jso
     if stored is None:
         raise NotFoundError("transaction not found; only mined transactions can be traced")
     mined = chain.store.transactions(stored.block_number)
-    return _trace(chain, _scene(chain, mined, stored.position), stored.transaction, options)
+    return _trace(chain, _scene(chain, mined, stored.position), stored.transaction, options)[0]
 
 
 def debug_trace_block_by_number(chain: Chain, params: Sequence[object]) -> list[views.Json]:
@@ -75,7 +76,7 @@ def debug_trace_call(chain: Chain, params: Sequence[object]) -> views.Json:
     view = override(state_view(chain, block), given.get("stateOverrides"), given.get("blockOverrides"))
     call = affordable(view, call_of(read.mapping(fields, "transaction"), chain.config.gas_limit))
     view = priced(view, call)
-    return _trace(chain, Scene(view.nodes, view.state_root, view.environment), call, _options(config))
+    return _trace(chain, Scene(view.nodes, view.state_root, view.environment), call, _options(config))[0]
 
 
 def debug_get_raw_header(chain: Chain, params: Sequence[object]) -> str:
@@ -121,29 +122,34 @@ def _trace_block(chain: Chain, header: Header | None, options: TraceOptions) -> 
     if header is None or header.number == 0:
         raise NotFoundError("the genesis block and the pending one have no transactions to trace")
     mined = chain.store.transactions(header.number)
-    return [
-        {
-            "txHash": views.hex_data(stored.transaction.hash),
-            "result": _trace(chain, _scene(chain, mined, stored.position), stored.transaction, options),
-        }
-        for stored in mined
-    ]
+    traces: list[views.Json] = []
+    size = 0
+    for stored in mined:
+        scene = _scene(chain, mined, stored.position)
+        result, size = _trace(chain, scene, stored.transaction, options, size)
+        traces.append({"txHash": views.hex_data(stored.transaction.hash), "result": result})
+    return traces
 
 
-def _trace(chain: Chain, scene: Scene, traced: Transaction | Call, options: TraceOptions) -> views.Json:
+def _trace(
+    chain: Chain, scene: Scene, traced: Transaction | Call, options: TraceOptions, size: int = 0
+) -> tuple[views.Json, int]:
+    """The trace as JSON, and its size with the `size` of those that are told with it."""
     place = (scene.nodes, scene.state_root, scene.environment, scene.before, traced)
+    end = deadline() + TRACE_SECONDS
     if options.tracer == CALL_TRACER:
         calls = CallRecorder()
-        outcome = chain.backend.trace(*place, calls)
-        return _call_tree(calls.root, traced, outcome, options)
-    steps = StructRecorder(options.struct)
-    outcome = chain.backend.trace(*place, steps)
-    return {
+        outcome = chain.backend.trace(*place, calls, end)
+        return _call_tree(calls.root, traced, outcome, options), size
+    steps = StructRecorder(options.struct, size)
+    outcome = chain.backend.trace(*place, steps, end)
+    told: views.Json = {
         "gas": outcome.gas_used,
         "failed": outcome.failed,
         "returnValue": views.hex_data(outcome.output),
         "structLogs": [_step_json(step) for step in steps.steps],
     }
+    return told, steps.size
 
 
 def _step_json(step: Step) -> views.Json:

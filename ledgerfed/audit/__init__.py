@@ -2,7 +2,14 @@
 
 from ledgerfed.audit.bundle import read_bundle, write_bundle
 from ledgerfed.audit.history import Certificate, ChainHead, FederationHistory
-from ledgerfed.audit.report import AuditReport, RoundSummary, Status, StepResult
+from ledgerfed.audit.report import (
+    AuditReport,
+    DisputeSummary,
+    EpochSummary,
+    RoundSummary,
+    Status,
+    StepResult,
+)
 from ledgerfed.audit.trust import TrustInputs
 from ledgerfed.audit.verify import verify_bundle
 
@@ -10,6 +17,8 @@ __all__ = [
     "AuditReport",
     "Certificate",
     "ChainHead",
+    "DisputeSummary",
+    "EpochSummary",
     "FederationHistory",
     "RoundSummary",
     "Status",

@@ -1,8 +1,8 @@
 """Whether the code on the chain is this package's contract with this configuration.
 
-Vyper appends the immutables to the runtime code, and every immutable of RoundLedger follows from the
-configuration, so the whole code can be said in advance and compared by hash. The artifact is read as package
-data: an auditor needs neither a compiler nor a chain.
+Vyper appends the immutables to the runtime code, and every immutable of RoundLedger (depth, windows, leaves
+on chain) follows from the configuration and holds for all epochs, so the whole code can be said in advance
+and compared by hash. The artifact is read as package data: an auditor needs neither a compiler nor a chain.
 """
 
 from __future__ import annotations
@@ -42,20 +42,18 @@ def contract_code_hash(config: FederationConfig) -> bytes:
 
 
 def contract_source() -> str:
-    """Return which compiler made the packaged contract of which source, for a report."""
+    """Return which compiler made the packaged contract of which sources, for a report."""
     artifact = _artifact()
     compiler = artifact["compiler"]
-    return f"{compiler['name']} {compiler['version']}, source {artifact['source_keccak']}"
+    sources = ", ".join(f"{name} {digest}" for name, digest in sorted(artifact["sources"].items()))
+    return f"{compiler['name']} {compiler['version']} of {sources}"
 
 
 def _immutables(config: FederationConfig) -> dict[str, bytes]:
     return {
-        "CONFIG_HASH": config.hash(),
-        "COMMITTEE": word(config.committee),
-        "QUORUM": word(config.quorum),
         "DEPTH": word(config.depth),
         "WINDOWS": b"".join(word(window) for window in astuple(config.windows)),
-        "MIN_UPDATES": word(config.min_updates),
+        "LEAVES_ON_CHAIN": word(config.leaves_on_chain),
     }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ledgerfed.audit.events import Certified
+from ledgerfed.audit.events import Certified, Disputed, LedgerEvent
 from ledgerfed.errors import VerificationError
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import to_hex
@@ -42,11 +42,22 @@ def blob(what: str, digest: bytes, blobs: Mapping[bytes, bytes]) -> bytes:
     return blobs[digest]
 
 
+def standing(events: Sequence[LedgerEvent]) -> tuple[Certified, ...]:
+    """Return the certificates that no dispute voided, in order: what is certified of each round."""
+    found: list[Certified] = []
+    for event in events:
+        if isinstance(event, Certified):
+            found.append(event)
+        elif isinstance(event, Disputed) and event.contested:
+            found = [certified for certified in found if certified.round != event.round]
+    return tuple(found)
+
+
 def stray_blobs(
-    genesis_model: bytes, rounds: tuple[RoundDocuments, ...], blobs: Mapping[bytes, bytes]
+    known: Iterable[bytes], rounds: Iterable[RoundDocuments], blobs: Mapping[bytes, bytes]
 ) -> tuple[bytes, ...]:
-    """Return the hashes of blobs that no certified round, and not the genesis, refers to."""
-    known = {genesis_model}
+    """Return the hashes of blobs that neither a certified round refers to nor is `known` otherwise."""
+    known = set(known)
     for item in rounds:
         known |= {item.event.manifest, item.manifest.evidence, item.event.model}
         known |= {opening.update_hash for opening in item.evidence.openings}

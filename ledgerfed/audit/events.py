@@ -1,7 +1,7 @@
 """What the ledger emitted, as values: one class per event of the contract, each with its place on the chain.
 
 Field names are those of `contracts/RoundLedger.vy`. A document spells an event as one flat object: `name`,
-the fields, and the place; hashes and addresses are lower-case hex (docs/protocol.md, "Documents").
+the fields, and the place; hashes, addresses and changes are lower-case hex (docs/protocol.md, "Documents").
 """
 
 from __future__ import annotations
@@ -13,8 +13,19 @@ from typing import Any
 
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.canonical import fields, rows
+from ledgerfed.protocol.change import Change
 from ledgerfed.protocol.federation import require_address
 from ledgerfed.protocol.hashing import from_hex, require_hash, require_range, to_hex
+from ledgerfed.protocol.transition import (
+    Abort,
+    Certify,
+    Dispute,
+    EpochOpening,
+    Force,
+    Scores,
+    Seal,
+    Transition,
+)
 
 MAX_NUMBER = (1 << 53) - 1
 
@@ -49,7 +60,16 @@ class LedgerEvent:
 
 @dataclass(frozen=True, slots=True)
 class MemberRegistered(LedgerEvent):
-    """A node got its registry index."""
+    """A node got its registry index, or another key for it."""
+
+    index: int
+    member: bytes
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft(LedgerEvent):
+    """A key has no part any more: its node left, or has another key now."""
 
     index: int
     member: bytes
@@ -58,17 +78,21 @@ class MemberRegistered(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Genesis(LedgerEvent):
-    """The federation began; `windows` are commit, force, score, certify and challenge, in blocks."""
+    """The federation began.
+
+    `windows` are commit, force, score, certify and challenge, in blocks; `committee` are registry indices.
+    """
 
     config_hash: bytes
     registry_hash: bytes
     model: bytes
     reputations: bytes
     transcript: bytes
-    committee: int
+    committee: tuple[int, ...]
     depth: int
     windows: tuple[int, ...]
     min_updates: int
+    leaves_on_chain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +146,104 @@ class Aborted(LedgerEvent):
     transcript: bytes
 
 
-RoundEvent = Sealed | Forced | Scored | Certified | Aborted
+@dataclass(frozen=True, slots=True)
+class Disputed(LedgerEvent):
+    """A fault that belongs to `round` was proven; `contested`: the certificate of that round fell with it.
+
+    `culprits` is a registry index, or the mask of seats that signed a wrong median.
+    """
+
+    round: int
+    fault: int
+    culprits: int
+    proof: bytes
+    contested: bool
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EpochProposed(LedgerEvent):
+    """The owner announced what the next epoch changes, in place of an earlier announcement."""
+
+    epoch: int
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class EpochOpened(LedgerEvent):
+    """What was announced is in force, from `round` on."""
+
+    epoch: int
+    round: int
+    config_hash: bytes
+    change_hash: bytes
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipProposed(LedgerEvent):
+    """The owner named who may take over; the zero address takes it back."""
+
+    owner: bytes
+    successor: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OwnershipTransferred(LedgerEvent):
+    """Who may propose epochs from now on; the zero address for nobody."""
+
+    previous: bytes
+    owner: bytes
+
+
+RoundEvent = Sealed | Forced | Scored | Certified | Aborted | Disputed | EpochOpened
+"""The events that extend the transcript."""
 
 EVENTS: Mapping[str, type[LedgerEvent]] = {
-    kind.__name__: kind for kind in (MemberRegistered, Genesis, Sealed, Forced, Scored, Certified, Aborted)
+    kind.__name__: kind
+    for kind in (
+        MemberRegistered,
+        MemberLeft,
+        Genesis,
+        Sealed,
+        Forced,
+        Scored,
+        Certified,
+        Aborted,
+        Disputed,
+        EpochProposed,
+        EpochOpened,
+        OwnershipProposed,
+        OwnershipTransferred,
+    )
 }
 _PLACE = tuple(f.name for f in dataclass_fields(Place))
 _ADDRESSES = ("member", "relayer")
-_NUMBERS = ("index", "epoch", "committee", "depth", "min_updates", "round", "n", "phase")
+_NUMBERS = ("index", "epoch", "depth", "min_updates", "round", "n", "phase", "fault", "culprits")
+_OWNERS = ("owner", "previous", "successor")
+"""Addresses that may be zero, for nobody."""
+_FLAGS = ("leaves_on_chain", "contested")
+_LISTS = ("committee", "windows")
 _WINDOWS = 5
+
+
+def transition_of(event: RoundEvent) -> Transition:
+    """Return how the event extends the transcript; InvalidValueError for what no transition can be."""
+    match event:
+        case Sealed():
+            return Seal(event.round, event.root, event.n)
+        case Forced():
+            return Force(event.round, event.index, event.leaf)
+        case Scored():
+            return Scores(event.round, event.root)
+        case Certified():
+            return Certify(event.round, event.manifest, event.model, event.reputations)
+        case Aborted():
+            return Abort(event.round, event.phase)
+        case Disputed():
+            return Dispute(event.round, event.fault, event.culprits, event.proof)
+        case EpochOpened():
+            return EpochOpening(event.round, event.epoch, event.change_hash)
 
 
 def event_document(event: LedgerEvent) -> dict[str, Any]:
@@ -168,24 +281,44 @@ def _own_fields(kind: type[LedgerEvent]) -> tuple[str, ...]:
 def _check(name: str, value: Any) -> None:
     if name in _NUMBERS:
         require_range(name, value, 0, MAX_NUMBER)
-    elif name == "windows":
-        if not isinstance(value, tuple) or len(value) != _WINDOWS:
-            raise InvalidValueError(f"windows are {_WINDOWS} lengths in blocks, got {value!r}")
-        for window in value:
-            require_range("a window", window, 0, MAX_NUMBER)
+    elif name in _FLAGS:
+        if not isinstance(value, bool):
+            raise InvalidValueError(f"{name} must be true or false, got {value!r}")
+    elif name in _LISTS:
+        _check_list(name, value)
+    elif name == "change":
+        if not isinstance(value, Change):
+            raise InvalidValueError(f"a change must be a Change, got {value!r}")
+    elif name in _OWNERS:
+        if not isinstance(value, bytes) or len(value) != 20:
+            raise InvalidValueError(f"{name} must be a 20-byte address or zero, got {value!r}")
     else:
         (require_address if name in _ADDRESSES else require_hash)(name, value)
 
 
+def _check_list(name: str, value: Any) -> None:
+    if not isinstance(value, tuple) or (name == "windows" and len(value) != _WINDOWS):
+        raise InvalidValueError(f"{name} must be a list, of {_WINDOWS} lengths for windows, got {value!r}")
+    for item in value:
+        require_range(f"an item of {name}", item, 0, MAX_NUMBER)
+
+
 def _spell(value: Any) -> Any:
+    if isinstance(value, Change):
+        return to_hex(value.to_bytes())
     if isinstance(value, bytes):
         return to_hex(value)
+    if isinstance(value, bool):
+        return value
     return list(value) if isinstance(value, tuple) else int(value)
 
 
 def _read(name: str, value: Any) -> Any:
-    if name in _NUMBERS:
+    if name in _NUMBERS or name in _FLAGS:
         return value
-    if name == "windows":
+    if name in _LISTS:
         return tuple(rows(name, value))
-    return from_hex(name, value, 20 if name in _ADDRESSES else 32)
+    if name == "change":
+        size = len(value) // 2 - 1 if isinstance(value, str) else 0
+        return Change.from_bytes(from_hex(name, value, size))
+    return from_hex(name, value, 20 if name in _ADDRESSES + _OWNERS else 32)

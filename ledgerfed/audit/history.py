@@ -62,9 +62,11 @@ class ChainHead:
 class FederationHistory:
     """See the module docstring.
 
-    `config` is the configuration document as published, `code_hash` the keccak-256 of the contract's code on
-    the chain (immutables included), `events` stand in chain order, `certificates` in ascending round, and
-    `blobs` maps keccak-256 to bytes: manifests, evidences, payloads and models, the genesis model too.
+    `config` is the configuration document of genesis, `code_hash` the keccak-256 of the contract's code on
+    the chain (immutables included), `events` stand in chain order, `certificates` too, one for every
+    Certified event (a round has another one after the first fell), and `blobs` maps keccak-256 to bytes:
+    manifests, evidences, payloads and models of the certificates that stand, the genesis model, and the
+    configurations of later epochs.
     """
 
     federation: Federation
@@ -81,7 +83,7 @@ class FederationHistory:
         if any(a >= b for a, b in pairwise(order)):
             raise InvalidValueError(f"events must stand in chain order, once each, got {order}")
         rounds = [c.round for c in self.certificates]
-        if any(a >= b for a, b in pairwise(rounds)):
+        if any(a > b for a, b in pairwise(rounds)):
             raise InvalidValueError(f"certificates must stand in ascending round, got {rounds}")
         for name, blob in self.blobs.items():
             if keccak(blob) != name:

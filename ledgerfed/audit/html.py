@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from ledgerfed.audit.report import AuditReport, RoundSummary
+from ledgerfed.audit.report import AuditReport, DisputeSummary, EpochSummary, RoundSummary
 from ledgerfed.protocol.hashing import to_hex
 
 _STYLE = """
@@ -39,11 +39,15 @@ def html_report(report: AuditReport) -> str:
         f'<p class="verdict {verdict}">{escape(report.verdict)}</p>{digest}'
         f"<h2>Steps</h2>{_table(('', 'step', 'result', 'found'), steps)}"
         f"<h2>Rounds</h2>{_table(_ROUND_HEAD, map(_round, report.rounds))}"
+        f"{_section('Disputes', _DISPUTE_HEAD, map(_dispute, report.disputes))}"
+        f"{_section('Epochs', _EPOCH_HEAD, map(_epoch, report.epochs))}"
         f"<h2>What this does not prove</h2><ul>{notes}</ul></html>\n"
     )
 
 
-_ROUND_HEAD = ("round", "end", "admitted", "not admitted", "model", "manifest", "transcript")
+_ROUND_HEAD = ("round", "epoch", "end", "admitted", "not admitted", "model", "manifest", "transcript")
+_DISPUTE_HEAD = ("block", "round", "what was proven", "what followed", "proof")
+_EPOCH_HEAD = ("epoch", "from block", "rounds", "members", "committee", "quorum", "changes", "configuration")
 
 
 def _federation(report: AuditReport) -> str:
@@ -56,11 +60,40 @@ def _table(head: Iterable[str], rows: Iterable[str]) -> str:
     return f"<table><tr>{cells}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
+def _section(title: str, head: Iterable[str], rows: Iterable[str]) -> str:
+    """Return a headed table, or nothing for no rows."""
+    found = list(rows)
+    return f"<h2>{title}</h2>{_table(head, found)}" if found else ""
+
+
+def _cells(texts: Iterable[object], hashes: Iterable[str]) -> str:
+    plain = "".join(f"<td>{escape(str(text))}</td>" for text in texts)
+    return plain + "".join(f"<td class=hash>{text}</td>" for text in hashes)
+
+
+def _dispute(summary: DisputeSummary) -> str:
+    texts = (summary.block, summary.round, summary.fault, summary.consequence)
+    return _cells(texts, (to_hex(summary.proof),))
+
+
+def _epoch(summary: EpochSummary) -> str:
+    rounds = f"{summary.rounds[0]} to {summary.rounds[-1]}" if summary.rounds else "none yet"
+    committee = ", ".join(map(str, summary.committee))
+    who = (summary.members, committee, summary.quorum, summary.changes)
+    return _cells((summary.number, summary.block, rounds, *who), (to_hex(summary.config_hash),))
+
+
 def _round(summary: RoundSummary) -> str:
     rejected = ", ".join(f"{node}: {reason}" for node, reason in summary.rejected)
     manifest = "" if summary.manifest_hash is None else to_hex(summary.manifest_hash)
     hashes = (to_hex(summary.model_hash), manifest, to_hex(summary.transcript))
-    texts = (str(summary.number), summary.phase, ", ".join(map(str, summary.admitted)), rejected)
-    return "".join(f"<td>{escape(text)}</td>" for text in texts) + "".join(
-        f"<td class=hash>{text}</td>" for text in hashes
-    )
+    admitted = ", ".join(map(str, summary.admitted))
+    return _cells((summary.number, summary.epoch, _end(summary), admitted, rejected), hashes)
+
+
+def _end(summary: RoundSummary) -> str:
+    """Return how a round ended, in words."""
+    fell = len(summary.fell)
+    before = f", after {fell} certificate{'s' * (fell > 1)} that fell" if fell else ""
+    until = summary.contestable_until
+    return summary.phase + before + ("" if until is None else f"; can be disputed until block {until}")

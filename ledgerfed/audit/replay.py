@@ -4,40 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ledgerfed.audit.disputes import convicted
 from ledgerfed.audit.documents import RoundDocuments, blob
-from ledgerfed.audit.events import Scored, Sealed
+from ledgerfed.audit.epochs import Epoch
+from ledgerfed.audit.events import Certified, Disputed, Scored, Sealed
 from ledgerfed.audit.history import Certificate
-from ledgerfed.audit.rules import RoundTrace, Rules
+from ledgerfed.audit.state import RoundTrace
 from ledgerfed.consensus.authenticate import authenticate, effective_leaves, score_root, seal_root
 from ledgerfed.consensus.decide import decide
 from ledgerfed.consensus.gates import PastUpdate, RoundInput
 from ledgerfed.consensus.history import held_indices, held_openings
 from ledgerfed.errors import RoundAbortedError, VerificationError
 from ledgerfed.protocol.configuration import FederationConfig
+from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import to_hex
 from ledgerfed.protocol.manifest import Manifest, Outcome
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.reputation import Reputation
 from ledgerfed.protocol.signature import recover_address
+from ledgerfed.protocol.transition import Dispute, Fault, Force, Scores, Transition
 from ledgerfed.protocol.typed_data import certificate_digest
 
 
-def check_roots(rules: Rules, trace: RoundTrace, documents: RoundDocuments) -> None:
+def check_roots(federation: Federation, trace: RoundTrace, documents: RoundDocuments) -> None:
     """Check that the events of the round are about exactly these documents."""
     evidence, manifest, event = documents.evidence, documents.manifest, documents.event
     sealed, scored = _anchors(trace)
+    config = trace.epoch.config
     same("the round of the manifest", manifest.round, trace.number)
     same("the round of the evidence", evidence.round, trace.number)
-    same("the federation of the manifest", manifest.federation, rules.federation)
-    same("the federation of the evidence", evidence.federation, rules.federation)
+    same("the federation of the manifest", manifest.federation, federation)
+    same("the federation of the evidence", evidence.federation, federation)
     same("the model of the manifest", manifest.model, event.model)
     same("the reputation root of the manifest", manifest.reputation_root, event.reputations)
     same("the transcript that the evidence opens at", evidence.opened_at, trace.opened_at)
     same("the number of sealed leaves", len(evidence.leaves), sealed.n)
-    same("the root of the sealed leaves", seal_root(rules.config, evidence), sealed.root)
-    forced = [(item.index, item.leaf) for item in evidence.forced]
-    same("the forced leaves", forced, [(item.index, item.leaf) for item in trace.forced])
-    same("the root of the score commitments", score_root(rules.config, evidence), scored.root)
+    same("the root of the sealed leaves", seal_root(config, evidence), sealed.root)
+    for kind, what in ((Force, "forced leaves"), (Dispute, "disputes"), (Scores, "scores")):
+        same(f"the {what} of the evidence", _of(kind, evidence.history), _of(kind, trace.history))
+    same("the history of the evidence", evidence.history, trace.history)
+    same("the root of the score commitments", score_root(config, evidence), scored.root)
 
 
 def check_reveals(config: FederationConfig, documents: RoundDocuments) -> int:
@@ -69,34 +75,58 @@ def check_openings(config: FederationConfig, documents: RoundDocuments, blobs: M
     return len(evidence.openings)
 
 
-def check_signatures(
-    rules: Rules, trace: RoundTrace, documents: RoundDocuments, certificate: Certificate
-) -> int:
-    """Check every signature of leaves, score commitments and certificate; return how many there are."""
-    evidence, (sealed, scored) = documents.evidence, _anchors(trace)
-    found = authenticate(rules.config, rules.members, evidence, sealed.at.block_number)
-    same("the transcript that the evidence leads to", found, scored.transcript)
-    digest = certificate_digest(evidence.federation, trace.number, documents.event.transcript)
-    check_certificate(rules, digest, certificate)
-    return len(evidence.leaves) + len(evidence.commitments) + len(certificate.split())
+def check_signatures(trace: RoundTrace, documents: RoundDocuments) -> int:
+    """Check every signature of leaves and score commitments; return how many there are."""
+    evidence, (sealed, _) = documents.evidence, _anchors(trace)
+    epoch, block = trace.epoch, sealed.at.block_number
+    found = authenticate(epoch.config, epoch.members, evidence, block, trace.removed)
+    same("the transcript that the evidence leads to", found, trace.scored_at)
+    return len(evidence.leaves) + len(evidence.commitments)
 
 
-def check_certificate(rules: Rules, digest: bytes, certificate: Certificate) -> None:
-    """Check that q distinct committee members signed `digest`, in ascending index, as the contract does."""
-    committee = rules.members[: rules.config.committee]
-    signers = [recover_address(digest, signature) for signature in certificate.split()]
-    for signer in signers:
-        if signer not in committee:
+def check_certificates(federation: Federation, trace: RoundTrace, certificates: Sequence[Certificate]) -> int:
+    """Check who signed the certificates of a round, those that fell too; return how many signatures."""
+    removed, wanted = trace.removed, list(certificates)
+    signers: tuple[int, ...] = ()
+    ended = (trace.ended,) if isinstance(trace.ended, Certified) else ()
+    for step in (*trace.steps, *ended):
+        if isinstance(step, Certified):
+            digest = certificate_digest(federation, trace.number, step.transcript)
+            signers = check_certificate(trace.epoch, removed, digest, wanted.pop(0))
+        elif isinstance(step, Disputed):
+            culprits = convicted(step, trace.epoch)
+            if step.fault == Fault.WRONG_MEDIAN:
+                same("the culprits of the wrong median", sorted(culprits), sorted(signers))
+            removed |= culprits
+    return sum(len(certificate.split()) for certificate in certificates)
+
+
+def check_certificate(
+    epoch: Epoch, removed: frozenset[int], digest: bytes, certificate: Certificate
+) -> tuple[int, ...]:
+    """Check that q distinct committee members signed `digest`, in ascending index, as the contract does.
+
+    Returns:
+        their registry indices; nobody `removed` is among them.
+    """
+    indices = []
+    for signature in certificate.split():
+        signer = recover_address(digest, signature)
+        index = epoch.index_of(signer)
+        if index is None:
             raise VerificationError(f"certificate signed by {to_hex(signer)}, who is not on the committee")
-    indices = [committee.index(signer) for signer in signers]
+        if index in removed:
+            raise VerificationError(f"certificate signed by {index}, who was removed")
+        indices.append(index)
     if indices != sorted(set(indices)):
         raise VerificationError(f"certificate signed by {indices}, not once each in ascending index")
-    if len(indices) < rules.config.quorum:
-        raise VerificationError(f"certificate signed by {len(indices)}, {rules.config.quorum} are needed")
+    if len(indices) < epoch.config.quorum:
+        raise VerificationError(f"certificate signed by {len(indices)}, {epoch.config.quorum} are needed")
+    return tuple(indices)
 
 
 def replay_decision(
-    config: FederationConfig,
+    trace: RoundTrace,
     base: GlobalModel,
     reputations: Sequence[Reputation],
     documents: RoundDocuments,
@@ -110,7 +140,8 @@ def replay_decision(
     evidence, event = documents.evidence, documents.event
     wanted = {opening.update_hash for opening in evidence.openings}
     payloads = {digest: blobs[digest] for digest in wanted if digest in blobs}
-    given = RoundInput(config, base, tuple(reputations), evidence, payloads, history)
+    config, faulted = trace.epoch.config, trace.faulted
+    given = RoundInput(config, base, tuple(reputations), evidence, payloads, history, faulted)
     try:
         outcome = decide(given)
     except RoundAbortedError as error:
@@ -125,6 +156,10 @@ def _anchors(trace: RoundTrace) -> tuple[Sealed, Scored]:
     if trace.sealed is None or trace.scored is None:
         raise VerificationError("certified without a seal or without scores")
     return trace.sealed, trace.scored
+
+
+def _of(kind: type[Transition], history: Sequence[Transition]) -> list[Transition]:
+    return [step for step in history if isinstance(step, kind)]
 
 
 def _difference(replayed: Manifest, certified: Manifest) -> str:

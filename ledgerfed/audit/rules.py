@@ -1,23 +1,43 @@
 """The contract's rules, said once more: which event may follow, in which block, with what transcript.
 
-Rules (docs/protocol.md, "State machine on chain"), for an event of the current round in block b, with `end`
-where the last window ended and t the transcript:
-- Sealed in OPEN, end < b <= end + commit window; Scored in SEALED, end < b <= end + score window; both by
-  committee[t mod C], in the second half of the window by any committee member;
+Rules (docs/protocol.md, "State machine on chain" and "Epochs"), for an event in block b, with `end` where the
+last window ended and t the transcript:
+- Sealed in OPEN unless an epoch is due, end < b <= end + commit window; Scored in SEALED, end < b <= end +
+  score window; both by the seat t mod C, in the second half of the window by any; never by who was removed;
 - Forced in SEALED, b <= end, by a registered node, once a round;
 - Certified in SCORED, b <= end; the next round opens with end = b + challenge window;
 - Aborted once the window of the phase is over; the next round opens with end = b;
-- blocks never run backwards, and the transcript after every event is the one that it names.
+- disputes: `audit.disputes`;
+- epochs and the owner: `audit.governance`;
+- blocks never run backwards, and the transcript after every transition is the one that it names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ledgerfed.audit.events import Aborted, Certified, Forced, RoundEvent, Scored, Sealed
-from ledgerfed.errors import VerificationError
-from ledgerfed.protocol import transcript
+from ledgerfed.audit.disputes import convicted, dispute, require_abort
+from ledgerfed.audit.epochs import Epoch
+from ledgerfed.audit.events import (
+    Aborted,
+    Certified,
+    Disputed,
+    EpochOpened,
+    Forced,
+    Genesis,
+    LedgerEvent,
+    MemberLeft,
+    MemberRegistered,
+    RoundEvent,
+    Scored,
+    Sealed,
+    transition_of,
+)
+from ledgerfed.audit.governance import note, open_epoch
+from ledgerfed.audit.state import DisputeTrace, LedgerState, RoundTrace, require
+from ledgerfed.errors import InvalidValueError, VerificationError
+from ledgerfed.protocol.change import VACANT
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import EMPTY, to_hex
@@ -26,176 +46,178 @@ from ledgerfed.protocol.transcript import Phase
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What does not change during an epoch."""
+    """What holds for all epochs, and the configurations of the later ones by hash."""
 
     federation: Federation
     config: FederationConfig
     members: tuple[bytes, ...]
+    configs: Mapping[bytes, FederationConfig]
 
 
 @dataclass(frozen=True, slots=True)
-class RoundTrace:
-    """What the ledger says about one round. `ended` is None while the round is under way."""
-
-    number: int
-    opened_at: bytes
-    sealed: Sealed | None = None
-    forced: tuple[Forced, ...] = ()
-    scored: Scored | None = None
-    ended: Certified | Aborted | None = None
-
-    @property
-    def closed_at(self) -> bytes:
-        """The transcript after the last event of the round."""
-        last = self.ended or self.scored or (self.forced[-1] if self.forced else self.sealed)
-        return self.opened_at if last is None else last.transcript
-
-    @property
-    def phase(self) -> Phase:
-        """Where the round stands, or how it ended."""
-        if self.ended is not None:
-            return Phase.CERTIFIED if isinstance(self.ended, Certified) else Phase.ABORTED
-        if self.scored is not None:
-            return Phase.SCORED
-        return Phase.OPEN if self.sealed is None else Phase.SEALED
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerState:
-    """The contract between two events: the current round, the block where the last window ended, t."""
-
-    trace: RoundTrace
-    end: int
-    block: int
-    transcript: bytes
-
-
-def opening_state(genesis_block: int, genesis_transcript: bytes) -> LedgerState:
-    """Return the state right after the deployment: round 1, OPEN."""
-    return LedgerState(RoundTrace(1, genesis_transcript), genesis_block, genesis_block, genesis_transcript)
-
-
-def replay_rounds(
-    rules: Rules, start: LedgerState, events: Sequence[RoundEvent]
-) -> tuple[tuple[RoundTrace, ...], bytes]:
-    """Return the rounds that `events` tell, in order from 1, and the transcript after the last event.
+class Replay:
+    """What a ledger tells: rounds in order from 1, disputes and epochs in order, and where it stands.
 
     The last round stands in it as far as it got; a round that only opened does not.
+    """
+
+    rounds: tuple[RoundTrace, ...]
+    disputes: tuple[DisputeTrace, ...]
+    epochs: tuple[Epoch, ...]
+    state: LedgerState
+
+
+def opening_state(rules: Rules, genesis: Genesis, owner: bytes) -> LedgerState:
+    """Return the state right after the deployment: round 1 of epoch 0, OPEN."""
+    block, t = genesis.at.block_number, genesis.transcript
+    epoch = Epoch(0, rules.config, rules.members, block)
+    return LedgerState(RoundTrace(1, epoch, t), epoch, block, block, t, owner, VACANT)
+
+
+def replay_rounds(rules: Rules, start: LedgerState, events: Sequence[LedgerEvent]) -> Replay:
+    """Return what `events` tell.
 
     Raises:
         VerificationError: an event that the contract cannot have emitted; the message names round and value.
     """
-    state, traces = start, []
+    state = start
+    rounds: list[RoundTrace] = []
+    disputes: list[DisputeTrace] = []
+    epochs = [start.epoch]
     for event in events:
-        state, ended = advance(rules, state, event)
-        if ended is not None:
-            traces.append(ended)
+        before, state = state, advance(rules, state, event)
+        if isinstance(event, Disputed):
+            culprits, aborts = convicted(event, before.epoch), state.doomed is not None
+            disputes.append(DisputeTrace(event, before.epoch, culprits, aborts))
+            if event.contested:
+                rounds.pop()
+        elif isinstance(event, Certified | Aborted):
+            rounds.append(_ended(before, event))
+        elif isinstance(event, EpochOpened):
+            epochs.append(state.epoch)
+    if state.enrolled or state.doomed:
+        raise VerificationError("the history ends within a transaction: its last event demands another")
     if state.trace.sealed is not None:
-        traces.append(state.trace)
-    return tuple(traces), state.transcript
+        rounds.append(state.trace)
+    return Replay(tuple(rounds), tuple(disputes), tuple(epochs), state)
 
 
-def advance(rules: Rules, state: LedgerState, event: RoundEvent) -> tuple[LedgerState, RoundTrace | None]:
-    """Return the state after `event`, and the trace of the round when the event ended it.
+def advance(rules: Rules, state: LedgerState, event: LedgerEvent) -> LedgerState:
+    """Return the state after `event`.
 
     Raises:
         VerificationError: the contract cannot have emitted it here.
     """
-    _require(event, event.round == state.trace.number, f"round {state.trace.number} is current")
-    _require(event, event.at.block_number >= state.block, f"block {state.block} came before it")
-    if isinstance(event, Sealed):
-        after, t, end = _seal(rules, state, event)
-    elif isinstance(event, Forced):
-        after, t, end = _force(rules, state, event)
-    elif isinstance(event, Scored):
-        after, t, end = _score(rules, state, event)
-    else:
-        after, t, end = (
-            _certify(rules, state, event) if isinstance(event, Certified) else _abort(rules, state, event)
-        )
-    _require(
-        event,
-        t == event.transcript,
-        f"the transcript is {to_hex(t)}, the event names {to_hex(event.transcript)}",
-    )
     block = event.at.block_number
-    if after.ended is None:
-        return LedgerState(after, end, block, t), None
-    return LedgerState(RoundTrace(after.number + 1, t), end, block, t), after
+    require(event, block >= state.block, f"block {state.block} came before it")
+    if state.doomed is not None:
+        require_abort(event, state.doomed)
+    entry = isinstance(event, MemberLeft | MemberRegistered | EpochOpened)
+    require(event, entry or not state.enrolled, "registrations stand before it without their epoch")
+    if not isinstance(event, RoundEvent):
+        return replace(note(state, event), block=block)
+    try:
+        after = transition_of(event).after(state.transcript)
+    except InvalidValueError as error:
+        raise VerificationError(f"round {event.round}: {type(event).__name__}: {error}") from error
+    if not isinstance(event, Disputed):
+        require(event, event.round == state.trace.number, f"round {state.trace.number} is current")
+    told = _after(rules, state, event, after)
+    found = f"the transcript is {to_hex(after)}, the event names {to_hex(event.transcript)}"
+    require(event, after == event.transcript, found)
+    return replace(told, block=block)
 
 
-_Step = tuple[RoundTrace, bytes, int]
+def _after(rules: Rules, state: LedgerState, event: RoundEvent, after: bytes) -> LedgerState:
+    match event:
+        case Sealed():
+            return _seal(rules, state, event, after)
+        case Forced():
+            return _force(state, event, after)
+        case Scored():
+            return _score(rules, state, event, after)
+        case Certified():
+            return _certify(rules, state, event, after)
+        case Aborted():
+            return _abort(rules, state, event, after)
+        case Disputed():
+            return dispute(rules.config.windows, state, event, after)
+        case EpochOpened():
+            return open_epoch(rules.configs, state, event, after)
 
 
-def _seal(rules: Rules, state: LedgerState, event: Sealed) -> _Step:
-    config = rules.config
+def _ended(state: LedgerState, event: Certified | Aborted) -> RoundTrace:
+    return replace(state.trace, ended=event, faulted=state.faulted)
+
+
+def _seal(rules: Rules, state: LedgerState, event: Sealed, after: bytes) -> LedgerState:
+    windows, config = rules.config.windows, state.epoch.config
     _require_phase(state, event, Phase.OPEN)
-    _require_turn(rules, state, event, config.windows.commit)
-    _require(event, event.root != EMPTY, "the root is EMPTY")
-    _require(
-        event,
-        config.min_updates <= event.n <= config.capacity,
-        f"{event.n} leaves, from {config.min_updates} to {config.capacity} are allowed",
-    )
-    t = transcript.after_seal(state.transcript, event.round, event.root, event.n)
-    return replace(state.trace, sealed=event), t, event.at.block_number + config.windows.force
+    require(event, not state.due, "an epoch is due and must be opened first")
+    _require_turn(state, event, windows.commit)
+    require(event, event.root != EMPTY, "the root is EMPTY")
+    allowed = f"from {config.min_updates} to {config.capacity} are allowed"
+    holds = config.min_updates <= event.n <= config.capacity
+    require(event, holds, f"{event.n} leaves, {allowed}")
+    trace = RoundTrace(event.round, state.epoch, state.transcript, event, removed=state.removed)
+    end = event.at.block_number + windows.force
+    return replace(state, trace=trace, end=end, transcript=after, last=None, since=())
 
 
-def _force(rules: Rules, state: LedgerState, event: Forced) -> _Step:
+def _force(state: LedgerState, event: Forced, after: bytes) -> LedgerState:
+    members = state.epoch.members
     _require_phase(state, event, Phase.SEALED)
-    _require(event, event.at.block_number <= state.end, f"the force window ended with block {state.end}")
-    _require(event, event.index < len(rules.members), f"{event.index} is the index of no member")
-    _require(event, event.leaf != EMPTY, "the leaf is EMPTY")
-    before = state.trace.forced
-    _require(event, all(f.index != event.index for f in before), f"node {event.index} forced before")
-    t = transcript.after_force(state.transcript, event.round, event.index, event.leaf)
-    return replace(state.trace, forced=(*before, event)), t, state.end
+    require(event, event.at.block_number <= state.end, f"the force window ended with block {state.end}")
+    known = event.index < len(members) and members[event.index] != VACANT
+    require(event, known, f"{event.index} is the index of no member")
+    require(event, event.leaf != EMPTY, "the leaf is EMPTY")
+    again = any(forced.index == event.index for forced in state.trace.forced)
+    require(event, not again, f"node {event.index} forced before")
+    return replace(state, trace=_with_step(state, event), transcript=after)
 
 
-def _score(rules: Rules, state: LedgerState, event: Scored) -> _Step:
+def _score(rules: Rules, state: LedgerState, event: Scored, after: bytes) -> LedgerState:
     windows = rules.config.windows
     _require_phase(state, event, Phase.SEALED)
-    _require_turn(rules, state, event, windows.score)
-    _require(event, event.root != EMPTY, "the root is EMPTY")
-    t = transcript.after_scores(state.transcript, event.round, event.root)
-    return replace(state.trace, scored=event), t, event.at.block_number + windows.certify
+    _require_turn(state, event, windows.score)
+    require(event, event.root != EMPTY, "the root is EMPTY")
+    end = event.at.block_number + windows.certify
+    return replace(state, trace=_with_step(state, event), transcript=after, end=end)
 
 
-def _certify(rules: Rules, state: LedgerState, event: Certified) -> _Step:
+def _certify(rules: Rules, state: LedgerState, event: Certified, after: bytes) -> LedgerState:
     _require_phase(state, event, Phase.SCORED)
-    _require(event, event.at.block_number <= state.end, f"the certify window ended with block {state.end}")
-    t = transcript.after_certify(
-        state.transcript, event.round, event.manifest, event.model, event.reputations
-    )
-    return replace(state.trace, ended=event), t, event.at.block_number + rules.config.windows.challenge
+    require(event, event.at.block_number <= state.end, f"the certify window ended with block {state.end}")
+    end = event.at.block_number + rules.config.windows.challenge
+    trace = _ended(state, event)
+    return replace(state, transcript=after, faulted=frozenset()).ended(trace, end)
 
 
-def _abort(rules: Rules, state: LedgerState, event: Aborted) -> _Step:
-    windows, phase = rules.config.windows, state.trace.phase
-    deadline = state.end + {Phase.OPEN: windows.commit, Phase.SEALED: windows.score}.get(phase, 0)
-    _require(event, event.phase == phase, f"it says phase {event.phase}, the round is {phase.name}")
-    _require(event, event.at.block_number > deadline, f"the deadline is block {deadline}")
-    t = transcript.after_abort(state.transcript, event.round, phase)
-    return replace(state.trace, ended=event), t, event.at.block_number
+def _abort(rules: Rules, state: LedgerState, event: Aborted, after: bytes) -> LedgerState:
+    windows, phase, block = rules.config.windows, state.trace.phase, event.at.block_number
+    if state.doomed is None:
+        deadline = state.end + {Phase.OPEN: windows.commit, Phase.SEALED: windows.score}.get(phase, 0)
+        require(event, event.phase == phase, f"it says phase {event.phase}, the round is {phase.name}")
+        require(event, block > deadline, f"the deadline is block {deadline}")
+    trace = _ended(state, event)
+    return replace(state, transcript=after, doomed=None).ended(trace, block)
 
 
-def _require_phase(state: LedgerState, event: RoundEvent, phase: Phase) -> None:
+def _with_step(state: LedgerState, event: Forced | Scored) -> RoundTrace:
+    return replace(state.trace, steps=(*state.trace.steps, event))
+
+
+def _require_phase(state: LedgerState, event: LedgerEvent, phase: Phase) -> None:
     found = state.trace.phase
-    _require(event, found is phase, f"the round is {found.name}, it needs {phase.name}")
+    require(event, found is phase, f"the round is {found.name}, it needs {phase.name}")
 
 
-def _require_turn(rules: Rules, state: LedgerState, event: Sealed | Scored, window: int) -> None:
-    block, end = event.at.block_number, state.end
-    _require(event, end < block <= end + window, f"the window is from block {end + 1} to {end + window}")
-    committee = rules.members[: rules.config.committee]
-    turn = committee[int.from_bytes(state.transcript, "big") % len(committee)]
-    relayer = to_hex(event.relayer)
-    _require(event, event.relayer in committee, f"the relayer {relayer} is not on the committee")
+def _require_turn(state: LedgerState, event: Sealed | Scored, window: int) -> None:
+    block, end, epoch = event.at.block_number, state.end, state.epoch
+    require(event, end < block <= end + window, f"the window is from block {end + 1} to {end + window}")
+    relayer, index = to_hex(event.relayer), epoch.index_of(event.relayer)
+    require(event, index is not None, f"the relayer {relayer} is not on the committee")
+    require(event, index not in state.removed, f"the relayer {relayer} was removed")
+    turn = epoch.committee[int.from_bytes(state.transcript, "big") % len(epoch.committee)]
     late = block > end + window // 2
-    _require(event, late or event.relayer == turn, f"sent by {relayer} in the turn of {to_hex(turn)}")
-
-
-def _require(event: RoundEvent, holds: bool, otherwise: str) -> None:
-    if not holds:
-        what = f"{type(event).__name__} in block {event.at.block_number}"
-        raise VerificationError(f"round {event.round}: {what}: {otherwise}")
+    require(event, late or event.relayer == turn, f"sent by {relayer} in the turn of {to_hex(turn)}")

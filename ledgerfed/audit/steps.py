@@ -9,15 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
-from itertools import pairwise
 from pathlib import Path
 
 from ledgerfed.audit.bundle import Archive, open_archive
 from ledgerfed.audit.contract import contract_code_hash, contract_source
-from ledgerfed.audit.documents import RoundDocuments, blob, stray_blobs, unfold
-from ledgerfed.audit.events import Certified, Genesis, LedgerEvent, MemberRegistered, RoundEvent
+from ledgerfed.audit.documents import RoundDocuments, blob, standing, stray_blobs, unfold
+from ledgerfed.audit.events import (
+    Certified,
+    EpochOpened,
+    Genesis,
+    LedgerEvent,
+    MemberRegistered,
+    OwnershipTransferred,
+)
 from ledgerfed.audit.history import FederationHistory
+from ledgerfed.audit.places import check_places
 from ledgerfed.audit.replay import (
+    check_certificates,
     check_openings,
     check_reveals,
     check_roots,
@@ -25,17 +33,18 @@ from ledgerfed.audit.replay import (
     replay_decision,
     same,
 )
-from ledgerfed.audit.report import RoundSummary
-from ledgerfed.audit.rules import RoundTrace, Rules, opening_state, replay_rounds
+from ledgerfed.audit.rules import Replay, Rules, opening_state, replay_rounds
+from ledgerfed.audit.state import RoundTrace
 from ledgerfed.audit.trust import TrustInputs
 from ledgerfed.consensus.history import past_updates
 from ledgerfed.errors import InvalidValueError, VerificationError
 from ledgerfed.protocol import transcript
+from ledgerfed.protocol.change import VACANT
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import to_hex
 from ledgerfed.protocol.model import GlobalModel, decode_model
-from ledgerfed.protocol.reputation import Reputation, reputation_tree
+from ledgerfed.protocol.reputation import NEWCOMER, Reputation, reputation_tree
 
 
 class Case:
@@ -45,59 +54,40 @@ class Case:
         "archive",
         "base",
         "config",
+        "configs",
         "documents",
         "genesis",
         "history",
+        "owner",
         "path",
+        "replay",
         "rules",
-        "traces",
-        "transcript",
         "trust",
     )
     archive: Archive
     history: FederationHistory
     config: FederationConfig
+    configs: dict[bytes, FederationConfig]
     genesis: Genesis
+    owner: bytes
     base: GlobalModel
     documents: dict[int, RoundDocuments]
     rules: Rules
-    traces: tuple[RoundTrace, ...]
-    transcript: bytes
+    replay: Replay
 
     def __init__(self, path: Path, trust: TrustInputs) -> None:
         self.path = path
         self.trust = trust
 
     def certified(self) -> Iterator[tuple[RoundTrace, RoundDocuments]]:
-        """Yield the certified rounds in order, each with its documents."""
-        for trace in self.traces:
+        """Yield the rounds with a certificate that stands in order, each with its documents."""
+        for trace in self.replay.rounds:
             if isinstance(trace.ended, Certified):
                 yield trace, self.documents[trace.number]
 
     def reputations(self) -> tuple[Reputation, ...]:
         """Return the reputations at genesis, in registry order."""
         return (self.config.genesis_reputation,) * len(self.rules.members)
-
-    def summaries(self) -> tuple[RoundSummary, ...]:
-        """Return what the rounds decided; an aborted one leaves the model of the round before in force."""
-        found, model = [], self.genesis.model
-        for trace in self.traces:
-            certified = trace.ended if isinstance(trace.ended, Certified) else None
-            model = certified.model if certified else model
-            verdicts = self.documents[trace.number].manifest.verdicts if certified else ()
-            found.append(
-                RoundSummary(
-                    number=trace.number,
-                    phase=trace.phase.name.lower(),
-                    admitted=tuple(v.index for v in verdicts if v.admitted),
-                    rejected=tuple((v.index, v.reason.value) for v in verdicts if not v.admitted),
-                    forced=tuple(event.index for event in trace.forced),
-                    model_hash=model,
-                    manifest_hash=certified.manifest if certified else None,
-                    transcript=trace.closed_at,
-                )
-            )
-        return tuple(found)
 
 
 # 1
@@ -117,12 +107,17 @@ def documents(case: Case) -> str:
     same("the number of Genesis events", len(genesis_events), 1)
     case.genesis = genesis_events[0]
     case.base = decode_model(blob("the genesis model", case.genesis.model, history.blobs))
-    case.documents = {}
+    case.configs = {}
     for event in history.events:
-        if isinstance(event, Certified):
-            with _in_round(event.round):
-                case.documents[event.round] = unfold(event, history.blobs)
-    return f"configuration, {len(history.events)} events, {len(case.documents)} certified rounds"
+        if isinstance(event, EpochOpened):
+            document = blob(f"the configuration of epoch {event.epoch}", event.config_hash, history.blobs)
+            case.configs[event.config_hash] = FederationConfig.from_bytes(document)
+    case.documents = {}
+    for certified in standing(history.events):
+        with _in_round(certified.round):
+            case.documents[certified.round] = unfold(certified, history.blobs)
+    configurations = f"{1 + len(case.configs)} configurations" if case.configs else "configuration"
+    return f"{configurations}, {len(history.events)} events, {len(case.documents)} certified rounds"
 
 
 # 3
@@ -134,6 +129,7 @@ def contract(case: Case) -> str:
     same("the depth of Genesis", event.depth, config.depth)
     same("the windows of Genesis", event.windows, astuple(config.windows))
     same("min_updates of Genesis", event.min_updates, config.min_updates)
+    same("leaves_on_chain of Genesis", event.leaves_on_chain, config.leaves_on_chain)
     _as_trusted("the configuration hash", config.hash(), trust.config_hash)
     _as_trusted("the contract code", case.history.code_hash, trust.contract_code_hash)
     if trust.contract_code_hash is None:
@@ -143,24 +139,33 @@ def contract(case: Case) -> str:
 
 # 4
 def registry(case: Case) -> str:
-    """Every member is in its place, once, since the transaction that made the federation."""
-    events = [event for event in case.history.events if isinstance(event, MemberRegistered)]
-    members = tuple(event.member for event in events)
-    same("the registry indices", [event.index for event in events], list(range(len(events))))
-    same("the epochs", {event.epoch for event in events}, {0})
+    """Every founder is in its place, once, since the deployment; the owner is told."""
+    events = case.history.events
+    start = events[: _after_genesis(events)]
+    founders = [event for event in start if isinstance(event, MemberRegistered)]
+    members = tuple(event.member for event in founders)
+    same("the registry indices", [event.index for event in founders], list(range(len(founders))))
+    same("the epochs", {event.epoch for event in founders}, {0})
     same("the number of different members", len(set(members)), len(members))
-    if not case.config.committee <= len(members) <= case.config.capacity:
+    lowest = max(case.config.committee[-1] + 1, case.config.min_updates)
+    if not lowest <= len(members) <= case.config.capacity:
         raise VerificationError(
-            f"{len(members)} members, from {case.config.committee} to {case.config.capacity} are possible"
+            f"{len(members)} members, from {lowest} to {case.config.capacity} are possible"
         )
-    start: list[LedgerEvent] = [*events, case.genesis]
-    same("the first events", list(case.history.events[: len(start)]), start)
+    expected = [*(MemberRegistered,) * len(founders), Genesis, OwnershipTransferred]
+    names = [[kind.__name__ for kind in kinds] for kinds in ([type(event) for event in start], expected)]
+    same("the first events", *names)
     same("the transactions that made the federation", len({event.at.tx_hash for event in start}), 1)
     same("the registry hash of Genesis", case.genesis.registry_hash, transcript.registry_hash(members))
     trusted = case.trust.members
     _as_trusted("the members", _spelt(members), None if trusted is None else _spelt(trusted))
-    case.rules = Rules(case.history.federation, case.config, members)
-    return f"{len(members)} members, committee {case.config.committee}, quorum {case.config.quorum}"
+    owned = start[-1]
+    assert isinstance(owned, OwnershipTransferred)
+    same("the owner before the deployment", owned.previous, VACANT)
+    case.owner = owned.owner
+    case.rules = Rules(case.history.federation, case.config, members, case.configs)
+    owner = f"owner {to_hex(owned.owner)}" if any(owned.owner) else "no owner"
+    return f"{len(members)} members, committee {_places(case.config)}, {owner}"
 
 
 # 5
@@ -180,24 +185,20 @@ def genesis(case: Case) -> str:
 
 # 6
 def rounds(case: Case) -> str:
-    """Phases, blocks and relayers are legal, transcripts follow, and roots are those of the documents."""
-    events = case.history.events[len(case.rules.members) + 1 :]
-    start = opening_state(case.genesis.at.block_number, case.genesis.transcript)
-    case.traces, case.transcript = replay_rounds(
-        case.rules, start, [event for event in events if isinstance(event, RoundEvent)]
-    )
+    """Phases, blocks and senders are legal, transcripts follow, and roots are those of the documents."""
+    history = case.history
+    start = opening_state(case.rules, case.genesis, case.owner)
+    case.replay = replay_rounds(case.rules, start, history.events[_after_genesis(history.events) :])
     for trace, found in case.certified():
         with _in_round(trace.number):
-            check_roots(case.rules, trace, found)
+            check_roots(history.federation, trace, found)
     same(
         "the rounds with a certificate",
-        [certificate.round for certificate in case.history.certificates],
-        [trace.number for trace, _ in case.certified()],
+        [certificate.round for certificate in history.certificates],
+        [event.round for event in history.events if isinstance(event, Certified)],
     )
-    _check_blocks(case.history)
-    phases = [trace.phase.name.lower() for trace in case.traces]
-    counts = ", ".join(f"{phases.count(phase)} {phase}" for phase in sorted(set(phases)))
-    return f"{len(phases)} rounds ({counts})" if phases else "no rounds"
+    check_places(history)
+    return _told(case.replay)
 
 
 # 7
@@ -206,7 +207,7 @@ def scores(case: Case) -> str:
     found = 0
     for trace, item in case.certified():
         with _in_round(trace.number):
-            found += check_reveals(case.config, item)
+            found += check_reveals(trace.epoch.config, item)
     return f"{found} score vectors"
 
 
@@ -216,20 +217,24 @@ def openings(case: Case) -> str:
     found = 0
     for trace, item in case.certified():
         with _in_round(trace.number):
-            found += check_openings(case.config, item, case.history.blobs)
-    if stray := stray_blobs(case.genesis.model, tuple(case.documents.values()), case.history.blobs):
-        raise VerificationError(f"the blob {to_hex(stray[0])} belongs to no certified round")
+            found += check_openings(trace.epoch.config, item, case.history.blobs)
+    known = {case.genesis.model, *case.configs}
+    if stray := stray_blobs(known, case.documents.values(), case.history.blobs):
+        raise VerificationError(f"the blob {to_hex(stray[0])} belongs to no certified round and no epoch")
     return f"{found} openings"
 
 
 # 9
 def signatures(case: Case) -> str:
     """Every leaf, score commitment and certificate is signed by whom it must be."""
-    certificates = {certificate.round: certificate for certificate in case.history.certificates}
     found = 0
+    for trace in case.replay.rounds:
+        with _in_round(trace.number):
+            own = [c for c in case.history.certificates if c.round == trace.number]
+            found += check_certificates(case.history.federation, trace, own)
     for trace, item in case.certified():
         with _in_round(trace.number):
-            found += check_signatures(case.rules, trace, item, certificates[trace.number])
+            found += check_signatures(trace, item)
     return f"{found} signatures"
 
 
@@ -248,46 +253,48 @@ def models(case: Case) -> str:
 def decisions(case: Case) -> str:
     """Every decision, replayed, gives the same manifest, model and reputations byte by byte."""
     base, reputations = case.base, case.reputations()
-    evidences: list[RoundEvidence] = []
+    evidences: list[tuple[FederationConfig, RoundEvidence]] = []
     for trace, item in case.certified():
+        joined = len(trace.epoch.members) - len(reputations)
+        reputations = (*reputations, *(NEWCOMER,) * joined)
         with _in_round(trace.number):
-            past = past_updates(case.config, evidences, case.history.blobs, trace.number)
-            outcome = replay_decision(case.config, base, reputations, item, past, case.history.blobs)
+            past = past_updates(trace.epoch.config, evidences, case.history.blobs, trace.number)
+            outcome = replay_decision(trace, base, reputations, item, past, case.history.blobs)
         base, reputations = outcome.model, outcome.reputations
-        evidences.append(item.evidence)
+        evidences.append((trace.epoch.config, item.evidence))
     return f"{len(evidences)} decisions, bit for bit"
 
 
 # 12
 def final_transcript(case: Case) -> str:
     """The last transcript is the one that the chain held."""
-    same("the last transcript", case.transcript, case.history.head.transcript)
-    _as_trusted("the last transcript", case.transcript, case.trust.final_transcript)
-    return f"{to_hex(case.transcript)} at block {case.history.head.number}"
+    t = case.replay.state.transcript
+    same("the last transcript", t, case.history.head.transcript)
+    _as_trusted("the last transcript", t, case.trust.final_transcript)
+    return f"{to_hex(t)} at block {case.history.head.number}"
 
 
-def _check_blocks(history: FederationHistory) -> None:
-    """Check that places agree: one hash and time a block, one block a transaction, time never backwards."""
-    blocks: dict[int, tuple[bytes, int]] = {}
-    transactions: dict[bytes, int] = {}
-    for event in history.events:
-        at = event.at
-        header = blocks.setdefault(at.block_number, (at.block_hash, at.timestamp))
-        same(f"hash and time of block {at.block_number}", (at.block_hash, at.timestamp), header)
-        number = transactions.setdefault(at.tx_hash, at.block_number)
-        same(f"the block of transaction {to_hex(at.tx_hash)}", at.block_number, number)
-    for (before, (_, earlier)), (after, (_, later)) in pairwise(blocks.items()):
-        if later < earlier:
-            raise VerificationError(
-                f"block {after} is older than block {before}: time {later} after {earlier}"
-            )
-    if len({block_hash for block_hash, _ in blocks.values()}) != len(blocks):
-        raise VerificationError("two blocks have the same hash")
-    last = max(blocks)
-    if history.head.number < last:
-        raise VerificationError(f"the head is block {history.head.number}, the last event is in {last}")
-    if history.head.number == last:
-        same(f"the hash of the head block {last}", history.head.hash, blocks[last][0])
+def _after_genesis(events: Sequence[LedgerEvent]) -> int:
+    """Return how many events the deployment makes: members, Genesis, and whose it is."""
+    return 2 + next(place for place, event in enumerate(events) if isinstance(event, Genesis))
+
+
+def _told(replay: Replay) -> str:
+    """Return how many rounds ended how, and what else happened."""
+    phases = [trace.phase.name.lower() for trace in replay.rounds]
+    counts = ", ".join(f"{phases.count(phase)} {phase}" for phase in sorted(set(phases)))
+    found = [f"{len(phases)} rounds ({counts})" if phases else "no rounds"]
+    others = {
+        "disputes": len(replay.disputes),
+        "void certificates": sum(len(trace.fell) for trace in replay.rounds),
+        "later epochs": len(replay.epochs) - 1,
+    }
+    found += [f"{what}: {count}" for what, count in others.items() if count]
+    return "; ".join(found)
+
+
+def _places(config: FederationConfig) -> str:
+    return f"{', '.join(map(str, config.committee))}, quorum {config.quorum}"
 
 
 def _spelt(members: Sequence[bytes]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from ledgerfed.audit import steps
 from ledgerfed.audit.report import AuditReport, Status, StepResult
 from ledgerfed.audit.steps import Case
+from ledgerfed.audit.summaries import dispute_summaries, epoch_summaries, round_summaries
 from ledgerfed.audit.trust import TrustInputs
 from ledgerfed.errors import InvalidValueError, VerificationError
 
@@ -32,12 +33,14 @@ class Step:
 #  1. the archive is whole and canonical, and every file has the digest that its manifest gives;
 #  2. every document is canonical, has no unknown key and integers only, and none is missing;
 #  3. the contract runs this package's code with this configuration, which Genesis names;
-#  4. the registry: every member in its place, and the hash over them;
+#  4. the registry: every founder in its place, the hash over them, and the owner;
 #  5. the genesis transcript over all of this, the first model and the first reputations;
-#  6. every round: legal phases, blocks and relayers, transcripts, roots and forced leaves;
+#  6. every round, dispute and epoch: legal phases, blocks and senders, transcripts, roots, registrations and
+#     configurations of later epochs;
 #  7. every score reveal opens its commitment, and enough did;
 #  8. every opening is the preimage of its leaf, with the payload that it names, and nothing else is enclosed;
-#  9. every signature: on leaves, on score commitments, of a quorum on each certificate;
+#  9. every signature: on leaves, on score commitments, of a quorum on each certificate, also on those that
+#     fell; nobody signs who was removed, and a wrong median is charged to those who signed it;
 # 10. the chain of models: each round starts from the model of the last certified one;
 # 11. every decision, replayed in integers: manifest, model and reputations byte by byte;
 # 12. the last transcript is the one that the chain held.
@@ -47,7 +50,7 @@ STEPS = (
     Step(3, "contract and configuration", (2,), steps.contract),
     Step(4, "registry", (2,), steps.registry),
     Step(5, "genesis transcript", (3, 4), steps.genesis),
-    Step(6, "rounds and transcript", (5,), steps.rounds),
+    Step(6, "rounds, disputes, epochs", (5,), steps.rounds),
     Step(7, "score commitments", (6,), steps.scores),
     Step(8, "openings and payloads", (7,), steps.openings),
     Step(9, "signatures", (6,), steps.signatures),
@@ -77,7 +80,9 @@ def verify_bundle(path: Path, trust: TrustInputs = NO_TRUST) -> AuditReport:
         digest=case.archive.digest if 1 in passed else None,
         federation=case.archive.federation if 1 in passed else None,
         steps=tuple(results),
-        rounds=case.summaries() if 6 in passed else (),
+        rounds=round_summaries(case) if 6 in passed else (),
+        disputes=dispute_summaries(case.replay) if 6 in passed else (),
+        epochs=epoch_summaries(case.replay) if 6 in passed else (),
         pinned=trust.pins_origin,
         complete=trust.final_transcript is not None and 12 in passed,
     )

@@ -35,6 +35,8 @@ app = typer.Typer(
 audit_app = typer.Typer(no_args_is_help=True, help="Export a federation's history, and verify one offline.")
 app.add_typer(audit_app, name="audit")
 app.add_typer(federation.key_app, name="key")
+app.add_typer(federation.epoch_app, name="epoch")
+app.add_typer(federation.owner_app, name="owner")
 app.command()(federation.deploy)
 app.command()(federation.node)
 

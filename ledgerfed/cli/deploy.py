@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,29 +18,38 @@ if TYPE_CHECKING:
     from ledgerfed.protocol.configuration import FederationConfig, Windows
 
 FUNDING_SECONDS = 60.0
+MAX_MEMBERS_DEPTH = 10
+"""The contract registers at most 1,024 members."""
 
 
-def run_deploy(
-    rpc: str,
-    path: Path,
-    members: Sequence[str],
-    config_file: Path | None,
-    windows: str | None,
-    keystore: Path | None,
-    password_file: Path | None,
-    *,
-    fund: bool,
-    as_json: bool,
-) -> int:
-    """Deploy a federation of `members` (ADDRESS=URL each) and write its file; return the exit code."""
+@dataclass(frozen=True, slots=True)
+class DeployOptions:
+    """What the command line says about a federation to be; `members` are ADDRESS=URL each."""
+
+    rpc: str
+    path: Path
+    members: tuple[str, ...]
+    config_file: Path | None
+    windows: str | None
+    owner: str | None
+    leaves_on_chain: bool
+    keystore: Path | None
+    password_file: Path | None
+
+
+def run_deploy(options: DeployOptions, *, fund: bool, as_json: bool) -> int:
+    """Deploy a federation and write its file; return the exit code."""
+    rpc, path = options.rpc, options.path
     if path.exists():
         raise ConfigurationError(f"{path} exists; deploying again makes another federation, so name another")
     from ledgerfed.node.federation_file import FederationFile, require_members, write_federation_file
+    from ledgerfed.protocol.hashing import from_hex
 
-    peers = tuple(_peer(index, text) for index, text in enumerate(members))
-    config = _configuration(config_file, windows, len(peers))
+    peers = tuple(_peer(index, text) for index, text in enumerate(options.members))
+    config = _configuration(options, len(peers))
     require_members(config, peers)
-    signer = open_signer(keystore, password_file)
+    owner = None if options.owner is None else from_hex("the owner", options.owner.lower(), 20)
+    signer = open_signer(options.keystore, options.password_file)
 
     from ledgerfed.ledger import LedgerGateway, deploy
     from ledgerfed.ledger.rpc import JsonRpc
@@ -52,7 +60,8 @@ def run_deploy(
     if fund:
         _fund(JsonRpc(rpc), [*addresses, signer.address])
     reputations = reputation_tree((config.genesis_reputation,) * len(peers), config.depth)
-    deployed = deploy(rpc, signer, config, addresses, config.genesis_model().hash(), reputations.root)
+    model = config.genesis_model().hash()
+    deployed = deploy(rpc, signer, config, addresses, model, reputations.root, owner=owner)
     federation, transaction = deployed.federation, deployed.transaction
     ledger = LedgerGateway.connect(rpc, federation.contract, chain_id=federation.chain_id)
     genesis = ledger.transcript(transaction.block_number)
@@ -85,15 +94,18 @@ def _peer(index: int, text: str) -> Peer:
     return Peer(from_hex(f"the address of member {index}", address.lower(), 20), url or None)
 
 
-def _configuration(path: Path | None, windows: str | None, nodes: int) -> FederationConfig:
+def _configuration(options: DeployOptions, nodes: int) -> FederationConfig:
     """Return the configuration of a file, or the demonstration's for so many nodes."""
     from ledgerfed.protocol.canonical import canonical_json
     from ledgerfed.protocol.configuration import FederationConfig
 
+    path, windows = options.config_file, options.windows
     if path is None:
         from ledgerfed.evaluation.demo import demo_config
 
         config = demo_config(nodes)
+        if options.owner is not None:  # trees never grow: leave room for joiners
+            config = replace(config, depth=min(config.depth + 2, MAX_MEMBERS_DEPTH))
     else:
         try:
             config = FederationConfig.from_bytes(canonical_json(json.loads(path.read_text("utf-8"))))
@@ -101,6 +113,8 @@ def _configuration(path: Path | None, windows: str | None, nodes: int) -> Federa
             raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"{path} is no configuration: {error}") from error
+    if options.leaves_on_chain:
+        config = replace(config, leaves_on_chain=True)
     return config if windows is None else replace(config, windows=_windows(windows))
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 key_app = typer.Typer(no_args_is_help=True, help="Make a key, and say whose it is.")
+epoch_app = typer.Typer(no_args_is_help=True, help="Change members, committee and rules between rounds.")
+owner_app = typer.Typer(no_args_is_help=True, help="Hand the ownership of a federation over, in two steps.")
 
 Rpc = Annotated[str, typer.Option("--rpc", help="The chain by URL (JSON-RPC over HTTP).")]
 FederationPath = Annotated[Path, typer.Option("--federation", help="The federation file.", dir_okay=False)]
@@ -37,6 +39,13 @@ def deploy(
     ] = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(help="Who may propose epochs; default: nobody, and it never changes."),
+    ] = None,
+    leaves_on_chain: Annotated[
+        bool, typer.Option("--leaves-on-chain", help="Seal with all leaves as calldata, for small models.")
+    ] = False,
     fund: Annotated[
         bool, typer.Option("--fund", help="Pay members and deployer from a development chain's account.")
     ] = False,
@@ -46,10 +55,12 @@ def deploy(
 
     Example: ledgerfed deploy --rpc http://127.0.0.1:8545 --member 0x…=http://127.0.0.1:9100 … --fund
     """
-    from ledgerfed.cli.deploy import run_deploy
+    from ledgerfed.cli.deploy import DeployOptions, run_deploy
 
-    key = (keystore, password_file)
-    raise typer.Exit(run_deploy(rpc, federation, members, config, windows, *key, fund=fund, as_json=as_json))
+    options = DeployOptions(
+        rpc, federation, tuple(members), config, windows, owner, leaves_on_chain, keystore, password_file
+    )
+    raise typer.Exit(run_deploy(options, fund=fund, as_json=as_json))
 
 
 def node(
@@ -75,6 +86,10 @@ def node(
     listen: Annotated[
         str | None, typer.Option(help="HOST:PORT to listen on; default: those of its URL.")
     ] = None,
+    following: Annotated[
+        list[Path] | None,
+        typer.Option("--next", help="The federation file of an epoch to come; once each.", dir_okay=False),
+    ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="End after this round; default: never.")] = None,
     poll: Annotated[float, typer.Option(min=0.01, help="Seconds between looks at the chain.")] = 1.0,
     as_json: AsJson = False,
@@ -98,10 +113,113 @@ def node(
         rows,
         family,
         listen,
+        tuple(following or ()),
         rounds,
         poll,
     )
     raise typer.Exit(run_node(options, as_json=as_json))
+
+
+OwnerDirectory = Annotated[
+    Path, typer.Option("--dir", help="What the sender of these transactions keeps.", file_okay=False)
+]
+Following = Annotated[
+    Path,
+    typer.Argument(help="The federation file as it is to be: members, committee, rules.", dir_okay=False),
+]
+DEFAULT_OWNER = Path("ledgerfed-owner")
+
+
+@epoch_app.command("show")
+def epoch_show(rpc: Rpc, federation: FederationPath = DEFAULT_FEDERATION, as_json: AsJson = False) -> None:
+    """Print the epoch, its committee and members, and what is announced.
+
+    Example: ledgerfed epoch show --rpc http://127.0.0.1:8545
+    """
+    from ledgerfed.cli.epoch import run_show
+
+    raise typer.Exit(run_show(rpc, federation, as_json=as_json))
+
+
+@epoch_app.command("propose")
+def epoch_propose(
+    following: Following,
+    rpc: Rpc,
+    federation: FederationPath = DEFAULT_FEDERATION,
+    directory: OwnerDirectory = DEFAULT_OWNER,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Announce the next epoch; the owner's call. Copy the federation file, change it, and name the copy.
+
+    Append a member to let it join, change an address for a new key, put the zero address for who leaves.
+
+    Example: ledgerfed epoch propose next.json --rpc http://127.0.0.1:8545 --keystore owner.json
+    """
+    from ledgerfed.cli.epoch import OwnerOptions, run_propose
+
+    options = OwnerOptions(rpc, federation, directory, keystore, password_file)
+    raise typer.Exit(run_propose(options, following, as_json=as_json))
+
+
+@epoch_app.command("open")
+def epoch_open(
+    following: Following,
+    rpc: Rpc,
+    federation: FederationPath = DEFAULT_FEDERATION,
+    directory: OwnerDirectory = DEFAULT_OWNER,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin the epoch that is due; anybody's call. Nodes do so by themselves.
+
+    Example: ledgerfed epoch open next.json --rpc http://127.0.0.1:8545 --keystore key.json
+    """
+    from ledgerfed.cli.epoch import OwnerOptions, run_open
+
+    options = OwnerOptions(rpc, federation, directory, keystore, password_file)
+    raise typer.Exit(run_open(options, following, as_json=as_json))
+
+
+@owner_app.command("propose")
+def owner_propose(
+    successor: Annotated[str, typer.Argument(help="Address of the next owner; zero takes it back.")],
+    rpc: Rpc,
+    federation: FederationPath = DEFAULT_FEDERATION,
+    directory: OwnerDirectory = DEFAULT_OWNER,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Name who may take over as owner.
+
+    Example: ledgerfed owner propose 0x… --rpc http://127.0.0.1:8545 --keystore owner.json
+    """
+    from ledgerfed.cli.epoch import OwnerOptions, run_owner
+
+    options = OwnerOptions(rpc, federation, directory, keystore, password_file)
+    raise typer.Exit(run_owner(options, successor, as_json=as_json))
+
+
+@owner_app.command("accept")
+def owner_accept(
+    rpc: Rpc,
+    federation: FederationPath = DEFAULT_FEDERATION,
+    directory: OwnerDirectory = DEFAULT_OWNER,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take over as owner, if the owner has named this key.
+
+    Example: ledgerfed owner accept --rpc http://127.0.0.1:8545 --keystore new-owner.json
+    """
+    from ledgerfed.cli.epoch import OwnerOptions, run_owner
+
+    options = OwnerOptions(rpc, federation, directory, keystore, password_file)
+    raise typer.Exit(run_owner(options, None, as_json=as_json))
 
 
 @key_app.command("new")

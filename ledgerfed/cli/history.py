@@ -7,6 +7,7 @@ from dataclasses import fields
 
 from ledgerfed.audit import Certificate, ChainHead, FederationHistory
 from ledgerfed.audit import events as audited
+from ledgerfed.audit.documents import standing as standing_certificates
 from ledgerfed.consensus.history import held_openings
 from ledgerfed.errors import NotFoundError
 from ledgerfed.ledger import LedgerGateway
@@ -30,6 +31,7 @@ def read_history(ledger: LedgerGateway, rpc: JsonRpc, deployed_in: int, fetch: F
     """
     head = ledger.header(ledger.block_number())
     events = ledger.read_events(deployed_in, head.number)
+    told = tuple(_audited(event) for event in events)
     certificates = tuple(
         Certificate(event.round, _certificate(rpc, event))
         for event in events
@@ -41,10 +43,10 @@ def read_history(ledger: LedgerGateway, rpc: JsonRpc, deployed_in: int, fetch: F
         federation=ledger.federation,
         config=config,
         code_hash=keccak(ledger.code()),
-        events=tuple(_audited(event) for event in events),
+        events=told,
         certificates=certificates,
         head=ChainHead(head.number, head.hash, ledger.transcript(head.number)),
-        blobs=_documents(FederationConfig.from_bytes(config), events, genesis.model, fetch),
+        blobs=_documents(told, genesis, config, fetch),
     )
 
 
@@ -53,17 +55,30 @@ def gas_by_round(
 ) -> tuple[int, dict[int, dict[str, int]]]:
     """Return the gas of the deployment, and per round the gas by kind of transaction, summed."""
     deployment, rounds = 0, dict[int, dict[str, int]]()
+    counted: set[bytes] = set()
     for event in ledger.read_events(deployed_in, ledger.block_number()):
-        if isinstance(event, emitted.MemberRegistered):
-            continue
-        observed = observe_transaction(rpc, event.at.tx_hash)
         if isinstance(event, emitted.Genesis):
-            deployment = observed.gas_used
+            deployment = observe_transaction(rpc, event.at.tx_hash).gas_used
+            counted.add(event.at.tx_hash)
+        if not isinstance(event, _OF_A_ROUND) or event.at.tx_hash in counted:
             continue
+        counted.add(event.at.tx_hash)  # a dispute that aborts its round is one transaction
+        observed = observe_transaction(rpc, event.at.tx_hash)
         gas = rounds.setdefault(event.round, {})
         kind = observed.kind.value if observed.kind else "through another contract"
         gas[kind] = gas.get(kind, 0) + observed.gas_used
     return deployment, rounds
+
+
+_OF_A_ROUND = (
+    emitted.Sealed,
+    emitted.Forced,
+    emitted.Scored,
+    emitted.Certified,
+    emitted.Aborted,
+    emitted.Disputed,
+    emitted.EpochOpened,
+)
 
 
 def _certificate(rpc: JsonRpc, event: emitted.Certified) -> bytes:
@@ -77,21 +92,28 @@ def _certificate(rpc: JsonRpc, event: emitted.Certified) -> bytes:
 
 
 def _documents(
-    config: FederationConfig,
-    events: tuple[emitted.LedgerEvent, ...],
-    genesis_model: bytes,
-    fetch: Fetch,
+    events: tuple[audited.LedgerEvent, ...], genesis: emitted.Genesis, config: bytes, fetch: Fetch
 ) -> dict[bytes, bytes]:
-    """Return what the certified rounds refer to by hash: manifests, evidences, models, available payloads."""
-    blobs = {genesis_model: fetch(genesis_model)}
+    """Return what the history refers to by hash: configurations of later epochs, and of the certificates that
+    stand manifests, evidences, models and available payloads."""
+    blobs = {genesis.model: fetch(genesis.model)}
+    rules = FederationConfig.from_bytes(config)
+    standing = frozenset(standing_certificates(events))
     for event in events:
-        if isinstance(event, emitted.Certified):
-            manifest = Manifest.from_bytes(fetch(event.manifest))
-            evidence = RoundEvidence.from_bytes(fetch(manifest.evidence))
-            wanted = [event.manifest, manifest.evidence, manifest.model]
-            wanted += [opening.update_hash for opening in held_openings(config, evidence)]
-            blobs |= {digest: fetch(digest) for digest in wanted}
+        if isinstance(event, audited.EpochOpened):
+            blobs[event.config_hash] = fetch(event.config_hash)
+            rules = FederationConfig.from_bytes(blobs[event.config_hash])
+        elif isinstance(event, audited.Certified) and event in standing:
+            blobs |= _decided(event, rules, fetch)
     return blobs
+
+
+def _decided(event: audited.Certified, rules: FederationConfig, fetch: Fetch) -> dict[bytes, bytes]:
+    manifest = Manifest.from_bytes(fetch(event.manifest))
+    evidence = RoundEvidence.from_bytes(fetch(manifest.evidence))
+    wanted = [event.manifest, manifest.evidence, manifest.model]
+    wanted += [opening.update_hash for opening in held_openings(rules, evidence)]
+    return {digest: fetch(digest) for digest in wanted}
 
 
 def _audited(event: emitted.LedgerEvent) -> audited.LedgerEvent:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ledgerfed.series import Panel
 
 LOCK = "node.lock"
-LINGER_SECONDS = 10.0
+LINGER_SECONDS = 5.0
 INTERRUPTED = 130
 
 
@@ -48,6 +48,7 @@ class NodeOptions:
     windows: str | None
     family: str
     listen: str | None
+    following: tuple[Path, ...]
     rounds: int | None
     poll: float
 
@@ -57,20 +58,26 @@ def run_node(options: NodeOptions, *, as_json: bool) -> int:
     from ledgerfed.evaluation.federation import write_record
     from ledgerfed.ledger import LedgerGateway
     from ledgerfed.models import load_family
-    from ledgerfed.network import HttpTransport
+    from ledgerfed.network import HttpTransport, Peer
     from ledgerfed.node import NodeAgent, NodeService, Ports, read_federation_file
     from ledgerfed.node.joining import own_index, peers_on_chain
     from ledgerfed.store import open_store
 
     file = read_federation_file(options.federation)
+    following = _following(options, file)
     family, bench = load_family(options.family), _bench(options, file)
     signer = open_signer(options.keystore, options.password_file)
     with ExitStack() as stack:
         stack.enter_context(_claimed(options.directory, file))
         store = stack.enter_context(open_store(options.directory))
         contract, chain_id = file.federation.contract, file.federation.chain_id
-        ledger = LedgerGateway.connect(options.rpc, contract, store.outbox, chain_id=chain_id)
-        peers = peers_on_chain(ledger, file)
+        stop = stack.enter_context(_until_told())
+        looks = {"poll_interval": options.poll, "sleep": _sleeper(stop)}
+        ledger = LedgerGateway.connect(options.rpc, contract, store.outbox, chain_id=chain_id, **looks)
+        for later in following:
+            store.blobs.put(later.config.to_bytes())
+        urls = {peer.address: peer.url for f in (file, *following) for peer in f.members}
+        peers = peers_on_chain(ledger, file, urls)
         index = own_index(peers, signer.address, options.index)
         write_record(options.directory, _record(file))
         ledger.reconcile(signer.address)
@@ -78,17 +85,28 @@ def run_node(options: NodeOptions, *, as_json: bool) -> int:
         transport = stack.enter_context(
             HttpTransport(file.federation, index, signer, peers, os.urandom(32), host, port)
         )
-        stop = stack.enter_context(_until_told())
         tell = _teller(as_json=as_json)
         ports = Ports(signer, ledger, transport, store.journal, store.blobs)
         agent = NodeAgent(file.config, index, ports, bench, family, file.deployed_in, on_progress=tell)
-        service = NodeService(agent, transport, stop, options.poll, tell)
+        meet = lambda members: transport.know([Peer(a, urls.get(a)) for a in members])  # noqa: E731
+        service = NodeService(agent, transport, stop, options.poll, tell, meet)
         _tell_start(file, index, signer.address, transport, ledger.block_number(), as_json=as_json)
         service.run(options.rounds)
         if not stop.is_set():
             service.linger(LINGER_SECONDS)
             return 0
     return INTERRUPTED
+
+
+def _following(options: NodeOptions, file: FederationFile) -> tuple[FederationFile, ...]:
+    """Return the federation files of epochs to come: their rules and peers must be known when they begin."""
+    from ledgerfed.node import read_federation_file
+
+    files = tuple(read_federation_file(path) for path in options.following)
+    for path, later in zip(options.following, files, strict=True):
+        if later.federation != file.federation:
+            raise ConfigurationError(f"{path} is for another federation than {options.federation}")
+    return files
 
 
 def _bench(options: NodeOptions, file: FederationFile) -> Workbench:
@@ -195,6 +213,16 @@ def _until_told() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _sleeper(stop: threading.Event) -> Callable[[float], None]:
+    """Return what waits for a transaction, and no longer than the node is to run: nothing is lost by that."""
+
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise KeyboardInterrupt
+
+    return sleep
 
 
 def _teller(*, as_json: bool) -> Callable[[Progress], None]:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
-from ledgerfed.errors import TransactionRevertedError, WaitTimeoutError
+from ledgerfed.errors import ConfigurationError, TransactionRevertedError, WaitTimeoutError
 from ledgerfed.ledger.artifact import round_ledger
 from ledgerfed.ledger.calls import TransactionKind, constructor_types, encode_arguments
 from ledgerfed.ledger.chain import connected_chain_id
+from ledgerfed.ledger.fees import present_fees
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.outbox import POLL_INTERVAL, RECEIPT_TIMEOUT
-from ledgerfed.ledger.rpc import JsonRpc
+from ledgerfed.ledger.rpc import JsonRpc, RpcError
 from ledgerfed.ledger.transactions import (
     MinedTransaction,
     Receipt,
@@ -72,16 +73,21 @@ def deploy(
 
     Raises:
         ChainUnreachableError: nobody answers at the URL, or it is another chain.
-        ConfigurationError: a demo key on another chain, or the signer cannot pay.
+        ConfigurationError: a demo key on another chain, the signer cannot pay, or the EVM is too old.
         TransactionRevertedError: the contract refuses the parameters, with its reason.
         WaitTimeoutError: it is not mined in time.
     """
     payload = creation_payload(config, members, model, reputations, owner)
     rpc = JsonRpc(url)
     chain = connected_chain_id(rpc, chain_id)
-    gas = estimate_gas(rpc, _WHAT, signer.address, None, payload)
+    try:
+        gas = estimate_gas(rpc, _WHAT, signer.address, None, payload)
+    except RpcError as error:
+        raise ConfigurationError(
+            f"{url} cannot run RoundLedger ({error.message}); its EVM needs the rules of Cancun or later"
+        ) from error
     nonce = next_nonce(rpc, signer.address, "pending")
-    raw = sign(rpc, signer, chain, nonce, gas, None, payload)
+    raw = sign(signer, chain, nonce, gas, None, payload, present_fees(rpc, signer.address))
     transmit(rpc, _WHAT, signer.address, raw)
     deadline = clock() + receipt_timeout
     while (receipt := receipt_of(rpc, keccak(raw))) is None:

@@ -9,17 +9,32 @@ Rules:
 - One writer per sender chooses nonces: after the waiting ones, so that none is skipped or taken twice.
 - A transaction is over when its receipt says so, or when its nonce went to another one (SUPERSEDED). Then,
   and if it was refused, the next send under the key is a new attempt.
+- One that waits for STUCK_BLOCKS is replaced under its nonce by the same call for more; any of its versions
+  may be mined, and is then what was sent.
+- What the chain does not know any more is sent again only if the federation stands where it stood when it was
+  decided; after a fork it may not, and the contract would not notice (threat C1). A leaf may be forced after
+  others were, but not after another seal: it could contradict what its node signed there, which is a fault.
+- What would come too late and still waits is cancelled: replaced by a transfer of nothing to oneself.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from ledgerfed.errors import ConflictError, StoreError, TransactionRevertedError, WaitTimeoutError
+from ledgerfed.errors import (
+    ConfigurationError,
+    ConflictError,
+    StoreError,
+    TransactionRevertedError,
+    WaitTimeoutError,
+)
 from ledgerfed.ledger.calls import TransactionKind
+from ledgerfed.ledger.chain import block_number
+from ledgerfed.ledger.fees import Fees, present_fees, raised, read_signed
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.outbox_store import OutboxEntry, OutboxState, OutboxStore, entry_of
 from ledgerfed.ledger.rpc import JsonRpc
@@ -27,18 +42,28 @@ from ledgerfed.ledger.transactions import (
     MinedTransaction,
     Receipt,
     estimate_gas,
+    is_known,
     next_nonce,
     receipt_of,
     sign,
     transmit,
     why_reverted,
 )
+from ledgerfed.ledger.views import read_view, stands_at, stood_since_seal
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import keccak
 
 RECEIPT_TIMEOUT = 60.0
 POLL_INTERVAL = 0.05
 _OF_EPOCHS = (TransactionKind.PROPOSE, TransactionKind.OPEN_EPOCH)
+ABOUT_A_TRANSCRIPT = (TransactionKind.SEAL, TransactionKind.SEAL_LEAVES, TransactionKind.SCORES)
+"""What a root stands for was said about one transcript; on another one the call would be a stale one."""
+STUCK_BLOCKS = 4
+"""A transaction that is not in any of so many blocks offers too little."""
+MAX_REPLACEMENTS = 12
+"""Then it offers four times what it did at first, and what the chain has asked for since."""
+_CANCEL_GAS = 21_000
+_log = logging.getLogger(__name__)
 _Value = TypeVar("_Value", int, bytes)
 
 
@@ -63,6 +88,7 @@ class Outbox:
         self._poll_interval = poll_interval
         self._sleep = sleep
         self._clock = clock
+        self._waiting_since: dict[bytes, int] = {}
 
     def send(
         self,
@@ -92,14 +118,14 @@ class Outbox:
             ChainUnreachableError: nobody answers; sending again goes on where this stopped.
         """
         with self._store.exclusive(self._federation.chain_id, signer.address):
-            self._settle_in_flight(signer.address)
+            self._settle_in_flight(signer.address, signer)
             name = f"{kind}:{about}" if about else str(kind)
-            entry = self._enter(signer.address, name, round_number, calldata, stands)
+            entry = self._enter(signer, name, round_number, calldata, stands)
             if entry.state == OutboxState.QUEUED:
                 entry = self._sign(signer, entry)
             if entry.state == OutboxState.SIGNED:
                 entry = self._transmit(entry)
-        return self._follow(entry)
+        return self._follow(signer, entry)
 
     def reconcile(self, sender: bytes) -> tuple[OutboxEntry, ...]:
         """Settle what a former run left signed or sent: mined, superseded, or sent again as the same bytes.
@@ -117,33 +143,101 @@ class Outbox:
     def _in_flight(self, sender: bytes) -> tuple[OutboxEntry, ...]:
         return tuple(entry_of(row) for row in self._store.in_flight(self._federation.chain_id, sender))
 
-    def _settle_in_flight(self, sender: bytes) -> None:
+    def _settle_in_flight(self, sender: bytes, signer: Signer | None = None) -> None:
         for entry in self._in_flight(sender):
             settled = self._settle(entry)
             if settled.state in (OutboxState.SIGNED, OutboxState.SENT):
-                self._transmit(settled)
+                settled = self._send_again(settled)
+            if settled.state == OutboxState.SENT and signer is not None:
+                self._tend(signer, settled)
 
     def _settle(self, entry: OutboxEntry) -> OutboxEntry:
-        """Record the receipt if there is one, or that the nonce went to another transaction."""
+        """Record the receipt of a version if there is one, or that the nonce went to another transaction."""
         # The nonce first: a receipt that appears between the two questions is then still found.
         used = next_nonce(self._rpc, entry.sender, "latest") > _known(entry.nonce)
-        receipt = receipt_of(self._rpc, _known(entry.tx_hash))
-        if receipt is not None:
-            return self._record(entry, receipt)
+        for version in _versions(entry):
+            receipt = receipt_of(self._rpc, version)
+            if receipt is not None:
+                return self._record(entry, version, receipt)
         if used:
             reason = f"{_named(entry)}: another transaction of 0x{entry.sender.hex()} has nonce {entry.nonce}"
             return self._move(entry, replace(entry, state=OutboxState.SUPERSEDED, reason=reason))
         return entry
 
+    def _send_again(self, entry: OutboxEntry) -> OutboxEntry:
+        """Send the newest version if the chain does not know it, and the call is still meant."""
+        known = [is_known(self._rpc, version) for version in _versions(entry)]
+        if not any(known) and not _cancels(entry):
+            why = self._why_not(entry, "pending")
+            if why is not None:
+                reason = f"{_named(entry)} is not sent again: {why}"
+                return self._move(entry, replace(entry, state=OutboxState.SUPERSEDED, reason=reason))
+        return (
+            self._move(entry, replace(entry, state=OutboxState.SENT)) if known[0] else self._transmit(entry)
+        )
+
+    def _why_not(self, entry: OutboxEntry, block: str) -> str | None:
+        """Return why a call that was decided on earlier is not meant any more, or None."""
+        if entry.transcript is not None:
+            federation = Federation(entry.chain_id, entry.contract)
+            forced = entry.kind == TransactionKind.FORCE
+            still = stood_since_seal if forced else stands_at
+            if not still(self._rpc, federation, entry.transcript):
+                return "the federation stands elsewhere than when it was decided"
+        try:
+            estimate_gas(self._rpc, _named(entry), entry.sender, entry.contract, entry.data, block)
+        except TransactionRevertedError as error:
+            return str(error)
+        return None
+
+    def _tend(self, signer: Signer, entry: OutboxEntry) -> OutboxEntry:
+        """Look after a transaction that waits, once a block: raise its fees, or cancel it."""
+        head, since = block_number(self._rpc), self._waiting_since
+        begun = since.setdefault(_known(entry.tx_hash), head)
+        if head == begun:
+            return entry
+        why = None if _cancels(entry) else self._why_not(entry, "latest")
+        stuck = head - begun >= STUCK_BLOCKS and len(_versions(entry)) <= MAX_REPLACEMENTS
+        if not stuck and (why is None or _cancels(entry)):
+            return entry
+        replaced = self._replace(signer, entry, why)
+        since[_known(replaced.tx_hash)] = head
+        return replaced
+
+    def _replace(self, signer: Signer, entry: OutboxEntry, why_cancel: str | None) -> OutboxEntry:
+        """Send another version for more: the same call, or nothing if the call is not meant any more."""
+        old = read_signed(_known(entry.raw))
+        fees = raised(old.fees, present_fees(self._rpc, entry.sender))
+        if fees == old.fees:  # gas is free here, so it does not wait for a higher fee
+            return entry
+        cancels = why_cancel is not None or _cancels(entry)
+        to, data, gas = (entry.contract, entry.data, old.gas)
+        if cancels:
+            to, data, gas = entry.sender, b"", _CANCEL_GAS
+        raw = sign(signer, entry.chain_id, _known(entry.nonce), gas, to, data, fees)
+        _log.warning(
+            "%s waits (transaction 0x%s): %s",
+            _named(entry),
+            _known(entry.tx_hash).hex(),
+            _how(fees, why_cancel),
+        )
+        versions = b"".join(_versions(entry))
+        after = self._move(entry, replace(entry, raw=raw, tx_hash=keccak(raw), earlier=versions))
+        try:
+            return self._transmit(after)
+        except (ConflictError, ConfigurationError) as error:
+            _log.warning("%s: the chain does not take the replacement: %s", _named(entry), error)
+            return after  # the one before was mined meanwhile, or goes on waiting
+
     def _enter(
         self,
-        sender: bytes,
+        signer: Signer,
         kind: str,
         round_number: int,
         calldata: bytes,
         stands: Callable[[], bool] | None,
     ) -> OutboxEntry:
-        chain_id, contract = self._federation.chain_id, self._federation.contract
+        sender, chain_id, contract = signer.address, self._federation.chain_id, self._federation.contract
         row = self._store.latest(chain_id, contract, round_number, kind, sender)
         fresh = OutboxEntry(chain_id, contract, round_number, kind, sender, attempt=0, data=calldata)
         if row is None:
@@ -170,10 +264,13 @@ class Outbox:
         receipt = receipt_of(self._rpc, _known(entry.tx_hash))
         if receipt is not None and receipt.block_hash == entry.block_hash:
             return entry
-        # A reorganisation dropped the block: the same bytes go out again.
+        # A reorganisation dropped the block: the same bytes go out again, if they still mean the same.
+        newest = keccak(_known(entry.raw))
+        others = b"".join(version for version in _versions(entry) if version != newest)
         unplaced = replace(entry, block_number=None, block_hash=None, gas_used=None)
-        sent = self._settle(self._move(entry, replace(unplaced, state=OutboxState.SENT)))
-        return self._transmit(sent) if sent.state == OutboxState.SENT else sent
+        sent = replace(unplaced, state=OutboxState.SENT, tx_hash=newest, earlier=others or None)
+        settled = self._settle(self._move(entry, sent))
+        return self._send_again(settled) if settled.state == OutboxState.SENT else settled
 
     def _sign(self, signer: Signer, entry: OutboxEntry) -> OutboxEntry:
         try:
@@ -183,26 +280,32 @@ class Outbox:
             raise
         waiting = [_known(other.nonce) + 1 for other in self._in_flight(entry.sender)]
         nonce = max([next_nonce(self._rpc, entry.sender, "pending"), *waiting])
-        raw = sign(self._rpc, signer, entry.chain_id, nonce, gas, entry.contract, entry.data)
+        fees = present_fees(self._rpc, entry.sender)
+        about = None
+        if entry.kind in (*ABOUT_A_TRANSCRIPT, TransactionKind.FORCE):
+            about = bytes(read_view(self._rpc, self._federation, "transcript"))
+        raw = sign(signer, entry.chain_id, nonce, gas, entry.contract, entry.data, fees)
         signed = replace(entry, state=OutboxState.SIGNED, nonce=nonce, raw=raw, tx_hash=keccak(raw))
-        return self._move(entry, signed)
+        return self._move(entry, replace(signed, transcript=about))
 
     def _transmit(self, entry: OutboxEntry) -> OutboxEntry:
         transmit(self._rpc, _named(entry), entry.sender, _known(entry.raw))
         return self._move(entry, replace(entry, state=OutboxState.SENT))
 
-    def _follow(self, entry: OutboxEntry) -> MinedTransaction:
+    def _follow(self, signer: Signer, entry: OutboxEntry) -> MinedTransaction:
         deadline = self._clock() + self._receipt_timeout
-        while (entry := self._look(entry)).state == OutboxState.SENT:
+        while (entry := self._look(signer, entry)).state == OutboxState.SENT:
             if self._clock() >= deadline:
                 raise WaitTimeoutError(
                     f"{_named(entry)} is not mined after {self._receipt_timeout:g} s (transaction "
                     f"0x{_known(entry.tx_hash).hex()}); call again to go on waiting"
                 )
             self._sleep(self._poll_interval)
+        for version in _versions(entry):
+            self._waiting_since.pop(version, None)
         return _outcome(entry)
 
-    def _look(self, entry: OutboxEntry) -> OutboxEntry:
+    def _look(self, signer: Signer, entry: OutboxEntry) -> OutboxEntry:
         """Settle an entry that another thread of the same sender may have settled meanwhile."""
         with self._store.exclusive(entry.chain_id, entry.sender):
             key = (entry.chain_id, entry.contract, entry.round_number, entry.kind, entry.sender)
@@ -210,15 +313,22 @@ class Outbox:
             if row is None:
                 raise StoreError(f"{_named(entry)} vanished from the outbox; was the database replaced?")
             found = entry_of(row)
-            return self._settle(found) if found.state == OutboxState.SENT else found
+            settled = self._settle(found) if found.state == OutboxState.SENT else found
+            return self._tend(signer, settled) if settled.state == OutboxState.SENT else settled
 
-    def _record(self, entry: OutboxEntry, receipt: Receipt) -> OutboxEntry:
+    def _record(self, entry: OutboxEntry, version: bytes, receipt: Receipt) -> OutboxEntry:
+        others = b"".join(other for other in _versions(entry) if other != version)
         placed = replace(
             entry,
+            tx_hash=version,
+            earlier=others or None,
             block_number=receipt.block_number,
             block_hash=receipt.block_hash,
             gas_used=receipt.gas_used,
         )
+        if _cancels(entry) and version == keccak(_known(entry.raw)):
+            reason = f"{_named(entry)} was cancelled, for the federation had moved on"
+            return self._move(entry, replace(placed, state=OutboxState.SUPERSEDED, reason=reason))
         if receipt.succeeded:
             return self._move(entry, replace(placed, state=OutboxState.MINED))
         why = why_reverted(self._rpc, entry.sender, entry.contract, entry.data, receipt.block_number)
@@ -244,6 +354,22 @@ def _outcome(entry: OutboxEntry) -> MinedTransaction:
         gas_used=_known(entry.gas_used),
         sender=entry.sender,
     )
+
+
+def _versions(entry: OutboxEntry) -> tuple[bytes, ...]:
+    """Return the hashes of all that was sent under the entry's nonce, the present one first."""
+    earlier = entry.earlier or b""
+    return (_known(entry.tx_hash), *(earlier[at : at + 32] for at in range(0, len(earlier), 32)))
+
+
+def _cancels(entry: OutboxEntry) -> bool:
+    """Whether the newest version of an entry is a transfer of nothing in the place of its call."""
+    return not read_signed(_known(entry.raw)).data
+
+
+def _how(fees: Fees, why_cancel: str | None) -> str:
+    offer = f"fees raised to {fees.most} wei per gas"
+    return f"sent again, {offer}" if why_cancel is None else f"cancelled, {offer}: {why_cancel}"
 
 
 def _known(value: _Value | None) -> _Value:

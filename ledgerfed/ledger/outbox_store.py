@@ -82,11 +82,15 @@ class OutboxRow(Protocol):
     def gas_used(self) -> int | None: ...
     @property
     def reason(self) -> str | None:
-        """Why a REVERTED or SUPERSEDED transaction ended so, or why a SENT one was replaced by nothing."""
+        """Why a REVERTED or SUPERSEDED transaction ended so."""
 
     @property
     def earlier(self) -> bytes | None:
-        """The hashes of the versions that `tx_hash` has replaced under the same nonce, 32 bytes each."""
+        """The hashes of the other versions that were sent under the same nonce, 32 bytes each."""
+
+    @property
+    def transcript(self) -> bytes | None:
+        """The federation's transcript on which it was decided to send this; set from SIGNED on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class OutboxEntry:
     gas_used: int | None = None
     reason: str | None = None
     earlier: bytes | None = None
+    transcript: bytes | None = None
 
 
 class OutboxStore(Protocol):

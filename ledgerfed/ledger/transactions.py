@@ -7,11 +7,10 @@ from typing import Any
 
 from ledgerfed.errors import ConfigurationError, ConflictError, LedgerFedError
 from ledgerfed.ledger.calls import TransactionKind
+from ledgerfed.ledger.fees import Fees
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.rpc import JsonRpc, RpcError, data, quantity, reverted
 from ledgerfed.protocol.hashing import keccak, to_hex
-
-DEFAULT_TIP = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +40,33 @@ class Receipt:
     contract: bytes | None
 
 
-def estimate_gas(rpc: JsonRpc, what: str, sender: bytes, to: bytes | None, payload: bytes) -> int:
-    """Return the gas limit for a call in the next block: the estimate and a quarter.
+def estimate_gas(
+    rpc: JsonRpc, what: str, sender: bytes, to: bytes | None, payload: bytes, block: str = "pending"
+) -> int:
+    """Return the gas limit for a call: the estimate and a quarter.
 
     Asked for the pending block, because windows are block numbers: a call may be right in the next block and
-    wrong in this one.
+    wrong in this one. What waits already is asked about in the latest block, for pending includes it.
 
     Raises:
         TransactionRevertedError: the contract would refuse it, with its reason.
     """
     request = call_request(sender, to, payload)
     try:
-        gas = quantity(rpc.call("eth_estimateGas", request, "pending"))
+        gas = quantity(rpc.call("eth_estimateGas", request, block))
     except RpcError as error:
         raise _refusal(error, what, sender) from error
     return gas + gas // 4
 
 
 def sign(
-    rpc: JsonRpc, signer: Signer, chain_id: int, nonce: int, gas: int, to: bytes | None, payload: bytes
+    signer: Signer, chain_id: int, nonce: int, gas: int, to: bytes | None, payload: bytes, fees: Fees
 ) -> bytes:
     """Return the raw bytes of a signed call: EIP-1559 where blocks have a base fee, else EIP-155."""
     fields: dict[str, Any] = {"chainId": chain_id, "nonce": nonce, "gas": gas, "value": 0, "data": payload}
     if to is not None:
         fields["to"] = to
-    return signer.sign_transaction(fields | _fees(rpc))
+    return signer.sign_transaction(fields | fees.fields())
 
 
 def transmit(rpc: JsonRpc, what: str, sender: bytes, raw: bytes) -> None:
@@ -122,17 +123,6 @@ def call_request(sender: bytes, to: bytes | None, payload: bytes) -> dict[str, s
     """Return the call object of eth_call and eth_estimateGas."""
     request = {"from": to_hex(sender), "data": to_hex(payload)}
     return request if to is None else request | {"to": to_hex(to)}
-
-
-def _fees(rpc: JsonRpc) -> dict[str, int]:
-    base_fee = rpc.call("eth_getBlockByNumber", "latest", False).get("baseFeePerGas")
-    if base_fee is None:
-        return {"gasPrice": quantity(rpc.call("eth_gasPrice"))}
-    try:
-        tip = quantity(rpc.call("eth_maxPriorityFeePerGas"))
-    except RpcError:
-        tip = DEFAULT_TIP  # the method is no part of the standard
-    return {"type": 2, "maxFeePerGas": 2 * quantity(base_fee) + tip, "maxPriorityFeePerGas": tip}
 
 
 def _refusal(error: RpcError, what: str, sender: bytes) -> LedgerFedError:

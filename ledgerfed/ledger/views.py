@@ -128,6 +128,20 @@ def read_terms(rpc: JsonRpc, federation: Federation) -> Terms:
     return Terms(depth, Windows(*windows), on_chain)
 
 
+def stands_at(rpc: JsonRpc, federation: Federation, transcript: bytes) -> bool:
+    """Return whether this is the transcript now."""
+    return bytes(read_view(rpc, federation, "transcript")) == transcript
+
+
+def stood_since_seal(rpc: JsonRpc, federation: Federation, transcript: bytes) -> bool:
+    """Return whether the sealed round has had this transcript, on the branch that the chain follows now."""
+    state = read_state(rpc, federation, None)
+    sealed = state.end - read_terms(rpc, federation).windows.force
+    block_filter = {"address": to_hex(federation.contract), "fromBlock": hex(max(0, sealed))}
+    logs = rpc.call("eth_getLogs", block_filter | {"toBlock": "latest"})
+    return state.phase == Phase.SEALED and any(to_hex(transcript)[2:] in log["data"] for log in logs)
+
+
 def read_code(rpc: JsonRpc, federation: Federation) -> bytes:
     """Return the contract's code as the chain has it, immutables included."""
     return data(rpc.call("eth_getCode", to_hex(federation.contract), "latest"))

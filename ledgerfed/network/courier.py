@@ -2,8 +2,9 @@
 
 Rules:
 - messages leave in the order in which they came, each until the peer has it, or until newer ones push it out;
-- after a failure there is a pause, twice as long each time up to MAX_PAUSE; a question within it fails at
-  once, so that a dead peer costs its askers nothing;
+- after a failure there is a pause, twice as long each time up to MAX_PAUSE;
+- a question to a peer that could not be reached fails at once, until it was reached again in the background,
+  so that a dead peer costs its askers no more than the first one's patience;
 - a peer that refuses a message for good (it is not for it, or too large) is not told it again;
 - everything has a deadline, and an answer an upper size, however slowly or much the peer sends.
 """
@@ -107,14 +108,17 @@ class Courier:
         """Deliver what is posted until cancelled."""
         while True:
             self._wake.clear()
-            if not self._queue:
+            if not self._queue and self.trouble is None:
                 await self._wake.wait()
                 continue
             pause = self._silent_until - asyncio.get_running_loop().time()
             if pause > 0:
                 await self._sleep(pause)
                 continue
-            await self._deliver(self._queue[0])
+            if self._queue:
+                await self._deliver(self._queue[0])
+            else:
+                await self._probe()
 
     async def ask(self, protocol: str, data: bytes, seconds: float) -> bytes:
         """Return the peer's answer.
@@ -123,8 +127,7 @@ class Courier:
             NotFoundError: it does not speak the protocol.
             WaitTimeoutError: it does not answer, in time or sensibly.
         """
-        wait = self._silent_until - asyncio.get_running_loop().time()
-        if wait > 0:
+        if self.trouble is not None:
             raise WaitTimeoutError(f"peer {self.receiver} did not answer, {self.trouble}; ask another")
         try:
             async with asyncio.timeout(seconds):
@@ -147,6 +150,16 @@ class Courier:
         """Close the connections."""
         await self._client.aclose()
 
+    async def _probe(self) -> None:
+        """Find out whether a peer that could not be reached is there again."""
+        try:
+            async with asyncio.timeout(POST_SECONDS):
+                await self._open_session()
+        except (httpx.HTTPError, OSError, TimeoutError, VerificationError) as error:
+            self._failed(_said(error))
+        else:
+            self._reached()
+
     async def _deliver(self, item: _Item) -> None:
         try:
             async with asyncio.timeout(POST_SECONDS):
@@ -155,7 +168,7 @@ class Courier:
             self._failed(_said(error))
             return
         if sent.status in _AGAIN or sent.status == 409:
-            self._failed(f"it answers with HTTP status {sent.status}")
+            self._pause()
             self._replace_first(item, replace(item, tries=item.tries + 1))
             return
         self._reached()
@@ -234,6 +247,11 @@ class Courier:
         if self.trouble is None:
             _log.warning("peer %d at %s cannot be reached: %s; trying again", self.receiver, self.url, why)
         self.trouble = why
+        self._pause()
+        self._wake.set()  # whoever asked has found out; the background goes on trying
+
+    def _pause(self) -> None:
+        """Say nothing for a while, twice as long as the last time."""
         pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE)
         self._failures = min(self._failures + 1, 16)
         self._silent_until = asyncio.get_running_loop().time() + pause

@@ -102,6 +102,7 @@ class HttpTransport:
         self.inbox = Inbox()
         self._federation = federation
         self._index = index
+        self._signer = signer
         self._members = tuple(peer.address for peer in peers)
         self._session = Session(session)
         self._handlers: dict[str, Handler] = {}
@@ -114,7 +115,7 @@ class HttpTransport:
         self._thread.start()
         self._couriers: dict[int, Courier] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._run(self._start(listener, signer, peers))
+        self._run(self._start(listener, peers))
         self.host, self.port = host, self._server.port
 
     def __enter__(self) -> Self:
@@ -139,6 +140,10 @@ class HttpTransport:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CLOSE_SECONDS)
         self._loop.close()
+
+    def know(self, peers: Sequence[Peer]) -> None:
+        """Take the members of a new epoch, by registry index: old keys are void, who joined is spoken to."""
+        self._run(self._meet(peers))
 
     def troubles(self) -> dict[int, str]:
         """Return what is wrong with the peers that do not answer at present, by index."""
@@ -260,12 +265,17 @@ class HttpTransport:
 
     # --- the loop -------------------------------------------------------------------------------------
 
-    async def _start(self, listener: Any, signer: Signs, peers: Sequence[Peer]) -> None:
+    async def _start(self, listener: Any, peers: Sequence[Peer]) -> None:
         await self._server.start(listener)
+        await self._meet(peers)
+
+    async def _meet(self, peers: Sequence[Peer]) -> None:
+        """Take the members as they are now; send to those with an address that were not known before."""
+        self._members = tuple(peer.address for peer in peers)
         for index, peer in enumerate(peers):
-            if peer.url is not None and index != self._index:
-                courier = Courier(self._federation, self._index, signer, index, peer.url)
-                self._couriers[index] = courier
+            if peer.url is not None and index != self._index and index not in self._couriers:
+                courier = Courier(self._federation, self._index, self._signer, index, peer.url)
+                self._couriers = {**self._couriers, index: courier}
                 self._tasks.append(asyncio.create_task(courier.run()))
 
     async def _stop(self) -> None:

@@ -283,7 +283,7 @@ class Desk:
             return blobs.get(digest)
         except (NotFoundError, StoreError):  # a damaged file is replaced by what a peer has
             pass
-        for peer in range(self._peers):
+        for peer in range(max(self._peers, len(self.view.members))):
             data = self._ask(peer, digest) if peer != self.index else b""
             if 0 < len(data) <= MAX_FETCHED_BYTES and keccak(data) == digest:
                 blobs.put(data)

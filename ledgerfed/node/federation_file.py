@@ -15,6 +15,7 @@ from typing import Any
 from ledgerfed.errors import ConfigurationError, InvalidValueError, NotFoundError
 from ledgerfed.network import Peer
 from ledgerfed.protocol.canonical import canonical_json, fields, parse_canonical
+from ledgerfed.protocol.change import VACANT
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import from_hex, require_hash, require_range, to_hex
@@ -102,7 +103,10 @@ def require_members(config: FederationConfig, members: tuple[Peer, ...]) -> None
             f"a federation with the committee {list(config.committee)} and trees of depth {config.depth} has "
             f"{fewest} to {config.capacity} members, got {len(members)}"
         )
-    if len({peer.address for peer in members}) != len(members):
+    present = [peer.address for peer in members if peer.address != VACANT]
+    if any(members[index].address == VACANT for index in config.committee):
+        raise InvalidValueError("a committee member has left; choose another committee")
+    if len(set(present)) != len(present):
         raise InvalidValueError("two members have the same address; each node needs a key of its own")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from ledgerfed.errors import ConfigurationError, NotFoundError
@@ -30,8 +31,10 @@ class Registry(Protocol):
         ...
 
 
-def peers_on_chain(ledger: Registry, file: FederationFile) -> tuple[Peer, ...]:
-    """Return the members as the contract lists them, with the URLs that the file gives to their addresses.
+def peers_on_chain(
+    ledger: Registry, file: FederationFile, urls: Mapping[bytes, str | None]
+) -> tuple[Peer, ...]:
+    """Return the members as the contract lists them, with the URLs that are known of their addresses.
 
     After the first epoch the contract may well have other rules and members than the file; the node compares
     them with the history then (`membership`). A node that has left is listed without an address.
@@ -40,7 +43,6 @@ def peers_on_chain(ledger: Registry, file: FederationFile) -> tuple[Peer, ...]:
         ConfigurationError: the contract was deployed for other rules, or does not list a member of the file.
     """
     addresses, found = ledger.members(), ledger.config_hash()
-    urls = {peer.address: peer.url for peer in file.members}
     if ledger.state().epoch:
         return tuple(Peer(address, urls.get(address)) for address in addresses)
     if found != file.config.hash():

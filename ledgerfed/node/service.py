@@ -50,6 +50,7 @@ class NodeService:
         stop: set when the node is to end.
         poll_seconds: how often it looks at the chain when nothing else happens.
         on_progress: told of rounds that ended, and of troubles.
+        on_members: told of the members (addresses by index) when an epoch has changed them.
         clock: monotonic seconds.
     """
 
@@ -60,6 +61,7 @@ class NodeService:
         stop: threading.Event,
         poll_seconds: float,
         on_progress: Callable[[Progress], None],
+        on_members: Callable[[tuple[bytes, ...]], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._agent = agent
@@ -67,6 +69,8 @@ class NodeService:
         self._stop = stop
         self._poll_seconds = poll_seconds
         self._on_progress = on_progress
+        self._on_members = on_members
+        self._members: tuple[bytes, ...] = ()
         self._clock = clock
         self._moved = (-1, clock())
         self._kept: set[bytes] = set()
@@ -107,6 +111,9 @@ class NodeService:
             self._failures = min(self._failures + 1, 16)
             return False
         self._failures = 0
+        if self._agent.view.members != self._members:
+            self._members = self._agent.view.members
+            self._on_members(self._members)
         self._watch_blocks()
         return busy
 

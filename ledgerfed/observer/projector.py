@@ -31,7 +31,7 @@ from ledgerfed.store.reading import (
     read_round,
     unfinished_rounds,
 )
-from ledgerfed.store.records import EpochRecord, EventRecord, FederationRecord, RoundRecord
+from ledgerfed.store.records import EventRecord, FederationRecord, RoundRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Waiting:
 
 def standing_of(connection: Connection, record: FederationRecord) -> Standing:
     """Return where a federation stands by its projections."""
-    head, epoch = read_head(connection, record.id), read_epoch(connection, record.id)
+    head = read_head(connection, record.id)
     return Standing(
         record.federation,
         tuple(read_members(connection, record.id)),
         read_genesis(connection, record.id),
-        epoch,
+        read_epoch(connection, record.id),
         head,
-        _contestable(connection, record, head, epoch),
+        _contestable(connection, record, head),
         read_proposal(connection, record.id),
         read_ownership(connection, record.id),
         count_disputes(connection, record.id),
@@ -59,15 +59,16 @@ def standing_of(connection: Connection, record: FederationRecord) -> Standing:
 
 
 def _contestable(
-    connection: Connection, record: FederationRecord, head: RoundRecord | None, epoch: EpochRecord | None
+    connection: Connection, record: FederationRecord, head: RoundRecord | None
 ) -> RoundRecord | None:
-    """Return the round before, if it was certified and neither a seal nor an epoch came since."""
-    if head is None or epoch is None or head.phase != Phase.OPEN:
+    """Return the round before, if it was certified and not sealed over since.
+
+    An epoch ends that too: it moves the window that a dispute in a later block is held against.
+    """
+    if head is None or head.phase != Phase.OPEN:
         return None
     before = read_round(connection, record.id, head.number - 1)
-    if before is None or before.phase != Phase.CERTIFIED or epoch.first_round == head.number:
-        return None
-    return before
+    return before if before is not None and before.phase == Phase.CERTIFIED else None
 
 
 def apply_event(

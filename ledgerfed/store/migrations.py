@@ -16,7 +16,7 @@ from ledgerfed.store.database import Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision that this program reads and writes."""
 _VERSION_TABLE = "alembic_version"
 _LOCK = 0x6C667264

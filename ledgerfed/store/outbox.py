@@ -59,6 +59,8 @@ class OutboxRow(Protocol):
     def reason(self) -> str | None: ...
     @property
     def earlier(self) -> bytes | None: ...
+    @property
+    def transcript(self) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class OutboxRecord:
     gas_used: int | None
     reason: str | None
     earlier: bytes | None
+    transcript: bytes | None
 
 
 class Outbox:

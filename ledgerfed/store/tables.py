@@ -337,6 +337,7 @@ outbox = Table(
     _integer("gas_used", nullable=True),
     Column("reason", Text),
     Column("earlier", LargeBinary),
+    Column("transcript", LargeBinary),
 )
 Index("ix_outbox_sender", outbox.c.chain_id, outbox.c.sender, outbox.c.state)
 

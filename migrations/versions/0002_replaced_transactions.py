@@ -1,4 +1,4 @@
-"""The outbox remembers what a transaction was replaced by: the hashes of its earlier versions."""
+"""The outbox remembers the earlier versions of a transaction, and which transcript it was decided on."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("outbox") as table:
         table.add_column(sa.Column("earlier", sa.LargeBinary))
+        table.add_column(sa.Column("transcript", sa.LargeBinary))
 
 
 def downgrade() -> None:
     with op.batch_alter_table("outbox") as table:
+        table.drop_column("transcript")
         table.drop_column("earlier")

@@ -6,6 +6,7 @@ import copy
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,15 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulatedFed
 def serve(tmp_path: Path, filled: tuple[Path, SimulatedFederation]) -> Iterator[Callable[..., Served]]:
     opened: list[Served] = []
 
-    def start(confirmations: int = 0, empty: bool = False, **settings: object) -> Served:
+    def start(
+        confirmations: int = 0, empty: bool = False, chain_options: dict | None = None, **settings: object
+    ) -> Served:
         workspace = tmp_path / f"workspace{len(opened)}"
         if not empty:
             shutil.copytree(filled[0], workspace)
         store = open_store(workspace)
-        chain = SimulatedFederation(store.blobs) if empty else copy.deepcopy(filled[1])
+        fresh = partial(SimulatedFederation, store.blobs, **(chain_options or {}))
+        chain = fresh() if empty else copy.deepcopy(filled[1])
         chain.blobs = store.blobs
         observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(confirmations))
         observer.advance()
@@ -83,3 +87,9 @@ def serve(tmp_path: Path, filled: tuple[Path, SimulatedFederation]) -> Iterator[
 @pytest.fixture
 def served(serve: Callable[..., Served]) -> Served:
     return serve()
+
+
+@pytest.fixture
+def serve_with_room(serve: Callable[..., Served]) -> Served:
+    """A server of a new federation that has an owner and room for more nodes."""
+    return serve(empty=True, chain_options={"room": 2, "owner": b"\x11" * 20})

@@ -78,10 +78,30 @@ def test_a_reputation_before_the_end_of_a_round_is_never_kept_for_the_one_after_
     served.observer.advance()
     assert served.get("/proofs/reputation?round=5&node=1").status_code == 404
     served.chain.publish(manifest, evidence)
+    served.chain.mine(served.chain.config.windows.challenge)
     served.observer.advance()
     after = served.get("/proofs/reputation?round=5&node=1")
     assert after.json()["round"] == 5
     assert "immutable" in after.headers["cache-control"]
+
+
+def test_a_certificate_becomes_immutable_only_behind_its_challenge_window(serve) -> None:
+    served = serve()
+    served.chain.score()
+    served.chain.certify()
+    for left in range(served.chain.config.windows.challenge, 0, -1):
+        served.observer.advance()
+        for path in ("/rounds/5", "/rounds/5/certificate", "/rounds/5/updates", "/rounds/5/model"):
+            answer = served.get(path)
+            assert answer.headers["cache-control"] == "no-cache", (path, left)
+            assert not answer.json()["meta"]["finalized"]
+        assert served.get("/rounds/finalized").json()["round"]["number"] == 4
+        assert not served.get("/models?limit=1").json()["items"][0]["finalized"]
+        served.chain.mine()
+    served.observer.advance()
+    assert "immutable" in served.get("/rounds/5").headers["cache-control"]
+    assert served.get("/rounds/finalized").json()["round"]["number"] == 5
+    assert served.get("/models?limit=1").json()["items"][0]["finalized"]
 
 
 def test_a_round_without_its_documents_is_not_immutable(serve) -> None:
@@ -97,4 +117,6 @@ def test_a_round_without_its_documents_is_not_immutable(serve) -> None:
     served.chain.publish(manifest, evidence)
     served.observer.advance()
     assert served.get("/rounds/1").json()["round"]["admitted"] == [0, 1, 2, 3]
+    served.chain.mine(served.chain.config.windows.challenge)
+    served.observer.advance()
     assert "immutable" in served.get("/rounds/1").headers["cache-control"]

@@ -11,7 +11,7 @@ import pytest
 from ledgerfed.protocol.hashing import EMPTY, keccak
 from ledgerfed.protocol.merkle import verify_inclusion
 from ledgerfed.protocol.model import decode_model
-from ledgerfed.protocol.reputation import Evidence, Reputation
+from ledgerfed.protocol.reputation import Evidence, Reputation, result_hash
 from ledgerfed.protocol.signature import recover_address
 
 
@@ -26,7 +26,9 @@ def test_the_federation_is_listed_with_what_it_started_from(served) -> None:
     federation = answer["federation"]
     assert federation["name"] == "demo"
     assert _bytes(federation["genesis"]["config_hash"]) == served.chain.config.hash()
-    assert (federation["genesis"]["committee"], federation["genesis"]["quorum"]) == (4, 3)
+    assert (federation["genesis"]["committee"], federation["genesis"]["quorum"]) == ([0, 1, 2, 3], 3)
+    assert (federation["owner"], federation["proposal"]) == (None, None)
+    assert federation["epoch"]["committee"] == [0, 1, 2, 3]
     assert (federation["nodes"], federation["round"]) == (4, 5)
     assert _bytes(federation["transcript"]) == served.chain.now.t
 
@@ -126,7 +128,8 @@ def test_scores_show_commitments_and_what_was_revealed(served) -> None:
 
 
 def test_the_certificate_can_be_checked_without_the_server(served) -> None:
-    certificate = served.get("/rounds/1/certificate").json()
+    certificate = served.get("/rounds/1/certificate").json()["certificate"]
+    assert (certificate["void"], certificate["dispute"], certificate["finalized"]) == (False, None, True)
     assert len(certificate["signatures"]) == certificate["quorum"] == 3
     for signed in certificate["signatures"]:
         signer = recover_address(_bytes(certificate["digest"]), _bytes(signed["signature"]))
@@ -134,7 +137,7 @@ def test_the_certificate_can_be_checked_without_the_server(served) -> None:
 
 
 def test_documents_are_served_as_they_were_hashed(served) -> None:
-    certificate = served.get("/rounds/1/certificate").json()
+    certificate = served.get("/rounds/1/certificate").json()["certificate"]
     manifest = served.get("/rounds/1/manifest").content
     assert keccak(manifest) == _bytes(certificate["manifest"])
     evidence = served.get("/rounds/1/evidence").content
@@ -161,7 +164,8 @@ def test_models_are_exact_integers(served) -> None:
 def test_nodes_are_found_by_index_and_address(served) -> None:
     nodes = served.get("/nodes").json()["items"]
     assert [_bytes(n["address"]) for n in nodes] == served.chain.members
-    assert all(n["committee"] for n in nodes)
+    assert [n["seat"] for n in nodes] == [0, 1, 2, 3]
+    assert [n["keys"] for n in nodes] == [[{"epoch": 0, "address": n["address"]}] for n in nodes]
     by_address = served.get(f"/nodes/{nodes[2]['address']}").json()["node"]
     assert by_address == served.get("/nodes/2").json()["node"] == nodes[2]
     assert served.get("/nodes/4").status_code == 404
@@ -205,7 +209,10 @@ def test_a_reputation_proof_leads_to_the_certified_root(served) -> None:
             values["quarantined_until"],
         )
         siblings = [_bytes(s) for s in proof["siblings"]]
-        verify_inclusion(_bytes(proof["root"]), reputation.leaf(1), 1, siblings, proof["depth"])
+        result = result_hash(proof["score"], proof["heard"])
+        assert proof["result"] == "0x" + result.hex()
+        leaf = reputation.leaf(1, result)
+        verify_inclusion(_bytes(proof["root"]), leaf, 1, siblings, proof["depth"])
     certified = served.get("/audit/trail?kind=Certified&round=2").json()["items"][0]["arguments"]
     assert served.get("/proofs/reputation?round=2&node=0").json()["root"] == certified["reputations"]
 
@@ -218,10 +225,10 @@ def test_there_is_no_proof_for_a_position_outside(served, path: str) -> None:
 def test_the_trail_has_every_event_with_block_transaction_and_time(served) -> None:
     items = served.get("/audit/trail").json()["items"]
     kinds = [e["kind"] for e in items]
-    assert kinds[:5] == ["MemberRegistered"] * 4 + ["Genesis"]
+    assert kinds[:6] == ["MemberRegistered"] * 4 + ["Genesis", "OwnershipTransferred"]
     rounds = ["Sealed", "Scored", "Certified", "Sealed", "Forced", "Scored", "Certified", "Aborted"]
-    assert kinds[5:] == [*rounds, "Sealed", "Scored", "Certified", "Sealed"]
-    sealed = items[5]
+    assert kinds[6:] == [*rounds, "Sealed", "Scored", "Certified", "Sealed"]
+    sealed = items[6]
     block = served.chain.block(sealed["block_number"])
     assert _bytes(sealed["block_hash"]) == block.hash
     assert (sealed["timestamp"], sealed["time"]) == (block.timestamp, "2025-06-15T15:07:28Z")
@@ -264,10 +271,10 @@ def test_the_newest_bundle_of_the_federation_is_downloaded(served) -> None:
 def test_payloads_are_not_served(served) -> None:
     digest = served.get("/rounds/1/updates/0").json()["update"]["opening"]["update_hash"]
     payload = served.store.blobs.get(_bytes(digest))
-    values = {"federation": served.path.rsplit("/", 1)[1], "round_id": "1", "node": "0"}
+    values = {"federation": served.path.rsplit("/", 1)[1], "round_id": "1", "node": "0", "epoch_id": "0"}
     values |= {"update_id": "0", "model_hash": digest, "code": "store"}
     paths = served.client.get("/openapi.json").json()["paths"]
-    assert len(paths) == 25
+    assert len(paths) == 30
     for path in paths:
         body = served.client.get(path.format(**values), params={"round": "1", "node": 0}).content
         assert payload not in body

@@ -63,6 +63,8 @@ def test_readers_and_the_indexer_do_not_disturb_one_another(url: str, served) ->
         for _ in range(5):
             served.chain.run_round()
             served.observer.advance()
+        served.chain.mine(served.chain.config.windows.challenge)
+        served.observer.advance()
         stop.set()
         assert [reader.result() for reader in readers] == [{200}] * 4
     last = httpx.get(f"{url}{served.path}/rounds/finalized").json()

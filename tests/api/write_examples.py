@@ -19,6 +19,7 @@ from simulated_federation import FIRST_BLOCK, SimulatedFederation
 
 from ledgerfed.observer import Finality, observe
 from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.transition import Fault
 from ledgerfed.store import open_store
 
 EXAMPLES = Path(__file__).parents[2] / "api" / "ledgerfed_api" / "examples.json"
@@ -30,12 +31,17 @@ PATHS = {
     "getUpdate": "/rounds/1/updates/1",
     "listScores": "/rounds/1/scores",
     "getCertificate": "/rounds/1/certificate",
+    "listCertificates": "/rounds/2/certificates",
     "getRoundModel": "/rounds/1/model",
     "getManifest": "/rounds/1/manifest",
     "getEvidence": "/rounds/1/evidence",
     "listNodes": "/nodes?limit=1",
     "getNode": "/nodes/1",
     "listReputations": "/nodes/1/reputation",
+    "listEpochs": "/epochs?limit=1",
+    "getEpoch": "/epochs/0",
+    "getOwner": "/owner",
+    "listDisputes": "/disputes",
     "listModels": "/models",
     "getModel": "/models/{model}",
     "getInclusionProof": "/proofs/inclusion?round=1&node=0",
@@ -56,8 +62,12 @@ def examples() -> str:
     """Return the answers of one federation by operation."""
     with tempfile.TemporaryDirectory() as directory, open_store(Path(directory)) as store:
         (Path(directory) / "cursor.key").write_bytes(bytes(32))
-        chain = SimulatedFederation(store.blobs)
+        chain = SimulatedFederation(store.blobs, room=1, owner=b"\x11" * 20)
         chain.run_round(refused={1: Reason.OUTLIER}, absent=[2])
+        chain.mine(chain.config.windows.challenge)
+        chain.run_round()
+        chain.dispute(1, Fault.TWO_CERTIFICATES, round_number=2)
+        chain.propose(chain.change(joins=1, leaves=[1], rekeys=[2], committee=(0, 2, 4)))
         observe(store, chain, chain.federation, FIRST_BLOCK, Finality(0)).advance()
         with TestClient(create_app(Settings(workspace=Path(directory)))) as client:
             base = f"/v1/federations/0x{chain.federation.contract.hex()}"

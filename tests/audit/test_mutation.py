@@ -28,8 +28,8 @@ from ledgerfed.audit.bundle import (
     manifest_bytes,
     open_archive,
 )
-from ledgerfed.audit.documents import unfold
-from ledgerfed.audit.events import Certified, Genesis
+from ledgerfed.audit.documents import standing, unfold
+from ledgerfed.audit.events import EpochOpened, Genesis
 from ledgerfed.audit.verify import STEPS
 from ledgerfed.protocol.canonical import canonical_json
 from ledgerfed.protocol.federation import Federation
@@ -41,14 +41,26 @@ SEED = 20261123
 
 UNPROVEN = {"block_number", "block_hash", "tx_hash", "log_index", "timestamp"}
 """Places on the chain: their canonical fields bind nothing until block headers are part of a bundle."""
-UNPROVEN_HEAD = {"chain.head.number", "chain.head.hash"}
+UNPROVEN_KINDS = (
+    "chain.head.number",
+    "chain.head.hash",
+    "chain.events.OwnershipProposed",
+    "chain.events.OwnershipTransferred.owner",
+    "chain.events.EpochProposed.change",
+)
+"""Nor does the transcript bind who owns the federation, or an announcement that another one replaced."""
 
 REPAIRED = {
     "config": {2, 3},
+    "epoch": {2},
     "chain.chain_id": {5},
     "chain.contract": {5},
     "chain.code_hash": {3},
-    "chain.events.MemberRegistered": {4},
+    "chain.events.MemberRegistered": {4, 6},
+    "chain.events.OwnershipTransferred.previous": {4, 6},
+    "chain.events.Disputed.contested": {2, 6},
+    "chain.events.Disputed.round": {2, 6},
+    "chain.events.EpochOpened.config_hash": {2},
     "chain.events.Genesis.config_hash": {3},
     "chain.events.Genesis.registry_hash": {4},
     "chain.events.Genesis.model": {2},
@@ -88,7 +100,8 @@ class Mutation:
     @property
     def unproven(self) -> bool:
         leaf = self.kind.rsplit(".", 1)[-1]
-        return self.kind in UNPROVEN_HEAD or (self.kind.startswith("chain.events.") and leaf in UNPROVEN)
+        place = self.kind.startswith("chain.events.") and leaf in UNPROVEN
+        return place or (self.kind.startswith(UNPROVEN_KINDS) and leaf != "name")
 
 
 def kinds_of_blobs(path: Path) -> dict[str, str]:
@@ -96,11 +109,11 @@ def kinds_of_blobs(path: Path) -> dict[str, str]:
     history = open_archive(path).history()
     genesis = next(event for event in history.events if isinstance(event, Genesis))
     kinds = {genesis.model: "model"}
-    for event in history.events:
-        if isinstance(event, Certified):
-            found = unfold(event, history.blobs)
-            kinds |= {opening.update_hash: "payload" for opening in found.evidence.openings}
-            kinds |= {event.manifest: "manifest", event.model: "model", found.manifest.evidence: "evidence"}
+    for event in standing(history.events):
+        found = unfold(event, history.blobs)
+        kinds |= {opening.update_hash: "payload" for opening in found.evidence.openings}
+        kinds |= {event.manifest: "manifest", event.model: "model", found.manifest.evidence: "evidence"}
+    kinds |= {event.config_hash: "epoch" for event in history.events if isinstance(event, EpochOpened)}
     return {BLOBS + digest.hex(): kind for digest, kind in kinds.items() if digest in history.blobs}
 
 
@@ -205,13 +218,15 @@ def failed_step(path: Path) -> int | None:
 
 @pytest.fixture(
     scope="module",
-    params=["walked", "demonstration", *(["given"] if "LEDGERFED_BUNDLE" in os.environ else [])],
+    params=["walked", "eventful", "demonstration", *(["given"] if "LEDGERFED_BUNDLE" in os.environ else [])],
 )
 def path(request: pytest.FixtureRequest, bundle: Path) -> Path:
     if request.param == "given":
         return Path(os.environ["LEDGERFED_BUNDLE"])
     if request.param == "walked":
         return bundle
+    if request.param == "eventful":
+        return Path(request.getfixturevalue("eventful_bundle"))
     return Path(request.getfixturevalue("demonstration")[1]["bundle"])
 
 
@@ -224,11 +239,14 @@ def test_the_bundle_itself_passes(path):
     assert verify_bundle(path).passed
 
 
-def test_every_kind_of_file_and_field_is_mutated(path):
-    kinds = {mutation.kind.split(".")[0] for mutation in mutations(path)}
-    assert kinds == {"config", "chain", "manifest", "evidence", "model", "payload"}
+def test_every_kind_of_file_and_field_is_mutated(eventful_bundle):
+    kinds = {mutation.kind.split(".")[0] for mutation in mutations(eventful_bundle)}
+    assert kinds == {"config", "chain", "epoch", "manifest", "evidence", "model", "payload"}
     unused = set(REPAIRED) - {
-        ".".join(parts[:n]) for m in mutations(path) for parts in [m.kind.split(".")] for n in range(1, 9)
+        ".".join(parts[:n])
+        for mutation in mutations(eventful_bundle)
+        for parts in [mutation.kind.split(".")]
+        for n in range(1, 9)
     }
     assert not unused
 

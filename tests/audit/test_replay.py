@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ledgerfed.audit.documents import unfold
-from ledgerfed.audit.events import Genesis, MemberRegistered
-from ledgerfed.audit.replay import check_reveals, check_roots, check_signatures
+from ledgerfed.audit.events import Genesis
+from ledgerfed.audit.replay import check_certificates, check_reveals, check_roots, check_signatures
 from ledgerfed.audit.rules import Rules, opening_state, replay_rounds
 from ledgerfed.errors import VerificationError
 from ledgerfed.protocol.federation import Federation
@@ -15,16 +15,16 @@ from ledgerfed.protocol.hashing import keccak
 
 @pytest.fixture(scope="module")
 def rules(walked):
-    return Rules(walked.federation, walked.config, walked.members)
+    return Rules(walked.federation, walked.config, walked.members, {})
 
 
 @pytest.fixture(scope="module")
 def trace(walked, rules):
     """Round 3: certified, with a forced leaf."""
-    genesis = next(event for event in walked.chain.events if isinstance(event, Genesis))
-    events = [event for event in walked.chain.events if not isinstance(event, Genesis | MemberRegistered)]
-    start = opening_state(genesis.at.block_number, genesis.transcript)
-    return replay_rounds(rules, start, events)[0][2]
+    events = walked.chain.events
+    first = next(place for place, event in enumerate(events) if isinstance(event, Genesis))
+    start = opening_state(rules, events[first], walked.owner)
+    return replay_rounds(rules, start, events[first + 2 :]).rounds[2]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,10 @@ def certificate(walked):
 
 
 def test_the_round_itself_holds(rules, trace, documents, certificate):
-    check_roots(rules, trace, documents)
+    check_roots(rules.federation, trace, documents)
     assert check_reveals(rules.config, documents) == 4
-    assert check_signatures(rules, trace, documents, certificate) == 3 + 4 + 4
+    assert check_signatures(trace, documents) == 3 + 4
+    assert check_certificates(rules.federation, trace, [certificate]) == 4
 
 
 @pytest.mark.parametrize(
@@ -80,18 +81,38 @@ def test_the_round_itself_holds(rules, trace, documents, certificate):
             lambda trace, docs: (replace(trace, sealed=replace(trace.sealed, root=keccak(b"r"))), docs),
             "the root of the sealed leaves",
         ),
-        (lambda trace, docs: (replace(trace, forced=()), docs), "the forced leaves"),
+        (lambda trace, docs: (replace(trace, steps=trace.steps[1:]), docs), "the forced leaves of the"),
         (
-            lambda trace, docs: (replace(trace, scored=replace(trace.scored, root=keccak(b"r"))), docs),
+            lambda trace, docs: (
+                replace(trace, steps=(trace.steps[0], replace(trace.scored, root=keccak(b"r")))),
+                docs,
+            ),
+            "the scores of the evidence",
+        ),
+        (
+            lambda trace, docs: (
+                trace,
+                replace(docs, evidence=replace(docs.evidence, history=docs.evidence.history[::-1])),
+            ),
+            "the history of the evidence",
+        ),
+        (
+            lambda trace, docs: (
+                trace,
+                replace(docs, evidence=replace(docs.evidence, commitments=docs.evidence.commitments[1:])),
+            ),
             "the root of the score commitments",
         ),
-        (lambda trace, docs: (replace(trace, scored=None), docs), "without a seal or without scores"),
+        (
+            lambda trace, docs: (replace(trace, steps=trace.steps[:1]), docs),
+            "without a seal or without scores",
+        ),
         (lambda trace, docs: (replace(trace, sealed=None), docs), "without a seal or without scores"),
     ],
 )
 def test_an_event_about_other_documents_is_refused(rules, trace, documents, change, reason):
     with pytest.raises(VerificationError, match=reason):
-        check_roots(rules, *change(trace, documents))
+        check_roots(rules.federation, *change(trace, documents))
 
 
 def test_a_score_vector_of_another_length_is_refused_though_it_opens_its_commitment(rules, documents, walked):
@@ -107,7 +128,8 @@ def test_a_score_vector_of_another_length_is_refused_though_it_opens_its_commitm
         check_reveals(rules.config, replace(documents, evidence=short))
 
 
-def test_evidence_that_leads_to_another_transcript_is_refused(rules, trace, documents, certificate):
-    other = replace(trace, scored=replace(trace.scored, transcript=keccak(b"another")))
+def test_evidence_that_leads_to_another_transcript_is_refused(trace, documents):
+    scored = replace(trace.scored, transcript=keccak(b"another"))
+    other = replace(trace, steps=(*trace.steps[:-1], scored))
     with pytest.raises(VerificationError, match="the transcript that the evidence leads to"):
-        check_signatures(rules, other, documents, certificate)
+        check_signatures(other, documents)

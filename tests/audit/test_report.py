@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ledgerfed.audit import Status, TrustInputs, verify_bundle
+from ledgerfed.audit import Status, TrustInputs, verify_bundle, write_bundle
 from ledgerfed.audit.html import html_report
-from ledgerfed.audit.report import NOT_COMPLETE, NOT_PINNED
+from ledgerfed.audit.report import FALLEN, NOT_COMPLETE, NOT_PINNED
 from ledgerfed.errors import VerificationError
 from ledgerfed.protocol.hashing import keccak, to_hex
 
@@ -95,3 +95,69 @@ def test_the_page_escapes_what_a_bundle_brings(report):
     page = html_report(replace(report, steps=(hostile, *report.steps[1:])))
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+
+
+# --- disputes, void certificates, epochs ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def told(eventful_bundle):
+    return verify_bundle(eventful_bundle)
+
+
+def test_the_text_tells_disputes_and_epochs_in_words(told):
+    lines = list(told.lines())
+    assert any(
+        line.startswith("round 1: certified") and "1 certificate fell before" in line for line in lines
+    )
+    expected = [
+        "two certificates of round 1: node 3 is removed, the certificate of round 1 is void, "
+        "and the round is decided again",
+        "two leaves of round 2: node 4 is removed",
+        "two commitments of round 3: node 2 is removed, and the round aborts because too few of the "
+        "committee are left",
+        "committee 0, 1, 2, 5, quorum 3; joined: 5; left: 3; has a new key: 2",
+    ]
+    for words in expected:
+        assert sum(line.endswith(words) for line in lines) == 1, words
+    assert f"note: {FALLEN}" in lines
+
+
+def test_the_document_tells_disputes_and_epochs_in_full(told, eventful):
+    document = json.loads(json.dumps(told.document()))
+    assert [(d["round"], d["culprits"], d["contested"], d["aborted"]) for d in document["disputes"]] == [
+        (1, [3], True, False),
+        (2, [4], False, False),
+        (3, [2], False, True),
+    ]
+    first, second = document["epochs"]
+    assert first["change_hash"] is None
+    assert (second["joined"], second["left"], second["rekeyed"]) == ([5], [3], [2])
+    assert second["config_hash"] == to_hex(eventful.config.hash())
+    assert [r["epoch"] for r in document["rounds"]] == [0, 0, 0, 1, 1]
+    assert [len(r["fell"]) for r in document["rounds"]] == [1, 0, 0, 0, 0]
+
+
+def test_the_page_tells_disputes_and_epochs_and_an_uneventful_one_no_disputes(told, report):
+    text = " ".join(Tags(html_report(told)).text)
+    for dispute in told.disputes:
+        assert dispute.consequence in text
+        assert to_hex(dispute.proof) in text
+    assert told.epochs[1].changes in text
+    assert "certified, after 1 certificate that fell" in text
+    assert "Disputes" not in Tags(html_report(report)).text
+    assert "Epochs" in Tags(html_report(report)).text
+
+
+def test_a_certificate_that_can_still_be_disputed_is_no_last_word(eventful, tmp_path):
+    history = eventful.history()
+    until = eventful.end
+    for number, words in ((until - 1, True), (until, False)):
+        head = replace(history.head, number=number)
+        write_bundle(replace(history, head=head), tmp_path / "early.zip")
+        report = verify_bundle(tmp_path / "early.zip")
+        assert report.passed
+        note = f"the certificate of round 5 can still be disputed until block {until}"
+        assert (note in report.notes) is words
+        assert (f"can be disputed until block {until}" in html_report(report)) is words
+        assert report.document()["rounds"][4]["contestable_until"] == (until if words else None)

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from ledgerfed.audit.events import Aborted, Certified, Forced, Genesis, MemberRegistered, Scored, Sealed
+from ledgerfed.audit.events import (
+    Aborted,
+    Certified,
+    Forced,
+    Genesis,
+    MemberRegistered,
+    OwnershipTransferred,
+    Scored,
+    Sealed,
+)
 from ledgerfed.audit.rules import Rules, opening_state, replay_rounds
 from ledgerfed.errors import VerificationError
 from ledgerfed.protocol import transcript
@@ -14,23 +23,28 @@ from ledgerfed.protocol.transcript import Phase
 
 @pytest.fixture(scope="session")
 def rules(walked):
-    return Rules(walked.federation, walked.config, walked.members)
+    return Rules(walked.federation, walked.config, walked.members, {})
 
 
 @pytest.fixture(scope="session")
-def start(walked):
+def start(walked, rules):
     genesis = next(event for event in walked.chain.events if isinstance(event, Genesis))
-    return opening_state(genesis.at.block_number, genesis.transcript)
+    return opening_state(rules, genesis, walked.owner)
 
 
 @pytest.fixture(scope="session")
 def events(walked):
-    return [event for event in walked.chain.events if not isinstance(event, Genesis | MemberRegistered)]
+    first = (Genesis, MemberRegistered, OwnershipTransferred)
+    return [event for event in walked.chain.events if not isinstance(event, first)]
 
 
 @pytest.fixture
 def replay(rules, start):
-    return lambda events: replay_rounds(rules, start, events)
+    def run(events):
+        found = replay_rounds(rules, start, events)
+        return found.rounds, found.state.transcript
+
+    return run
 
 
 def at_block(event, number):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ledgerfed.audit import Certificate, ChainHead, Status, TrustInputs, verify_bundle, write_bundle
-from ledgerfed.audit.events import Aborted, Certified, Genesis, MemberRegistered
+from ledgerfed.audit.events import Aborted, Certified, Genesis
 from ledgerfed.errors import NotFoundError
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.manifest import Reason
@@ -155,7 +155,7 @@ def test_swapped_rounds_are_refused(history, verify):
         for event in history.events
     ]
     assert verify(replace(history, events=tuple(events))).failure.number == 6
-    ordered = history.events[:5] + history.events[10:] + history.events[8:10] + history.events[5:8]
+    ordered = history.events[:6] + history.events[11:] + history.events[9:11] + history.events[6:9]
     moved = tuple(replace(event, at=at) for event, at in zip(ordered, places, strict=True))
     assert verify(replace(history, events=moved)).failure.number == 6
 
@@ -219,7 +219,8 @@ def with_genesis(history, **changes):
     ("changes", "step", "reason"),
     [
         ({"config_hash": keccak(b"x")}, 3, "the configuration hash of Genesis"),
-        ({"committee": 3}, 3, "the committee of Genesis is 3, expected 4"),
+        ({"committee": (0, 1, 2)}, 3, "the committee of Genesis is (0, 1, 2), expected (0, 1, 2, 3)"),
+        ({"leaves_on_chain": True}, 3, "leaves_on_chain of Genesis is True, expected False"),
         ({"depth": 4}, 3, "the depth of Genesis is 4, expected 3"),
         ({"windows": (10, 4, 10, 10, 3)}, 3, "the windows of Genesis"),
         ({"min_updates": 1}, 3, "min_updates of Genesis is 1, expected 2"),
@@ -245,8 +246,8 @@ def test_a_federation_that_starts_from_another_model_than_its_configuration_says
 
 
 def with_start(history, change):
-    """Return the history with other first events (members, then Genesis) in the same places."""
-    start = [event for event in history.events if isinstance(event, MemberRegistered | Genesis)]
+    """Return the history with other first events (members, Genesis, the owner) in the same places."""
+    start = history.events[:6]
     moved = [replace(event, at=old.at) for event, old in zip(change(start), start, strict=False)]
     return replace(history, events=(*moved, *history.events[len(start) :]))
 
@@ -257,8 +258,11 @@ def with_start(history, change):
         (lambda e: [e[1], e[0], *e[2:]], 4, "the registry indices is [1, 0, 2, 3]"),
         (lambda e: [replace(e[0], epoch=1), *e[1:]], 4, "the epochs is {0, 1}"),
         (lambda e: [e[0], replace(e[1], member=e[0].member), *e[2:]], 4, "the number of different"),
-        (lambda e: [*e[:3], e[4]], 4, "3 members, from 4 to 8 are possible"),
-        (lambda e: [e[4], *e[:4]], 4, "the first events"),
+        (lambda e: [*e[:3], *e[4:]], 4, "3 members, from 4 to 8 are possible"),
+        (lambda e: [e[5], *e[:5]], 4, "the first events"),
+        (lambda e: [*e[:4], e[5], e[4]], 4, "the first events"),
+        (lambda e: e[:5], 4, "the first events"),
+        (lambda e: [*e[:5], replace(e[5], previous=e[5].owner)], 4, "the owner before the deployment"),
         (lambda e: e[:4], 2, "the number of Genesis events is 0, expected 1"),
     ],
 )
@@ -294,12 +298,12 @@ def with_place(history, position, **changes):
 
 
 def test_places_that_contradict_each_other_are_refused(history, verify):
-    seal, score = history.events[5], history.events[6]
+    seal, score = history.events[6], history.events[7]
     in_genesis_block = {"block_hash": keccak(b"other")}
     for lie, reason in [
         (with_place(history, 4, **in_genesis_block), "hash and time of block 7"),
-        (with_place(history, 6, tx_hash=seal.at.tx_hash), "the block of transaction"),
-        (with_place(history, 6, block_hash=seal.at.block_hash), "two blocks have the same hash"),
+        (with_place(history, 7, tx_hash=seal.at.tx_hash), "the block of transaction"),
+        (with_place(history, 7, block_hash=seal.at.block_hash), "two blocks have the same hash"),
     ]:
         failure = verify(lie).failure
         assert failure.number == 6

@@ -18,9 +18,11 @@ from chain_devnet import ChainConfig, dev_accounts, open_chain
 from chain_devnet.authority import Authority, heavier, seal_hash, signer_of
 from chain_devnet.block import Header, encode_block
 from chain_devnet.errors import InvalidBlockError
+from chain_devnet.importing import MAX_BLOCK_BYTES, decode_block
 from chain_devnet.pyevm import PyEvmBackend
 from chain_devnet.rpc.dispatch import answer
 from chain_devnet.sealing import MAX_REORGANISATION, SealedChain
+from chain_devnet.state import read_slot
 from ledgerfed.errors import ConfigurationError, InvalidValueError
 
 KEYS = {account.address: account.key for account in dev_accounts()[:4]}
@@ -72,11 +74,13 @@ def seal_in_turn(chains: Sequence[SealedChain], count: int) -> None:
         spread(sealer, chains)
 
 
-def transfer(index: int, nonce: int, value: int = 1) -> bytes:
+def transfer(index: int, nonce: int, data: bytes | None = None) -> bytes:
+    """A transfer of one wei, or a deployment that runs `data`."""
     fields = {
-        "chainId": 31337, "nonce": nonce, "gas": 21_000, "to": b"\xaa" * 20, "value": value,
+        "chainId": 31337, "nonce": nonce, "gas": 200_000, "value": 0 if data else 1, "data": data or b"",
         "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9,
     }  # fmt: skip
+    fields |= {} if data else {"to": b"\xaa" * 20}
     return bytes(Account.sign_transaction(fields, dev_accounts()[10 + index].key).raw_transaction)
 
 
@@ -208,6 +212,67 @@ def test_a_block_that_breaks_a_rule_is_not_taken(
     follower.close()
 
 
+def test_two_blocks_in_a_row_by_one_signer_are_not_taken(nodes: Callable[..., list[SealedChain]]) -> None:
+    chains, follower = nodes(2), node(2)
+    seal_in_turn(chains, 2)
+    first, second = raw_blocks(chains[0])
+    late = chains[0].store.block(1).header.timestamp + 2
+    greedy = resealed(second, KEYS[SIGNERS[1]], coinbase=SIGNERS[1], difficulty=1, timestamp=late)
+    with pytest.raises(InvalidBlockError, match="sealed too recently"):
+        follower.adopt([first, greedy])
+    assert follower.adopt([first])
+    with pytest.raises(InvalidBlockError, match="sealed too recently"):
+        follower.adopt([greedy])
+    follower.close()
+
+
+def test_a_block_that_is_too_large_is_not_decoded() -> None:
+    with pytest.raises(InvalidBlockError, match="too large"):
+        decode_block(bytes(MAX_BLOCK_BYTES + 1))
+
+
+def test_code_sees_the_hashes_of_blocks_that_come_together(nodes: Callable[..., list[SealedChain]]) -> None:
+    chains, follower = nodes(2), node(2)
+    store_parent_hash = bytes.fromhex("4360019003405f5500")  # NUMBER - 1, BLOCKHASH, PUSH0, SSTORE
+    for nonce in range(3):
+        chains[(nonce + 1) % 2].submit(transfer(0, nonce, data=store_parent_hash))
+        seal_in_turn(chains, 1)
+    assert follower.adopt(raw_blocks(chains[0]))
+    created = follower.store.transactions(3)[0].receipt.created
+    view = follower.view(follower.head.header)
+    assert read_slot(view.nodes, view.state_root, created, 0) == int.from_bytes(
+        follower.store.block(2).hash, "big"
+    )
+    follower.close()
+
+
+def test_what_comes_in_a_block_waits_no_more(nodes: Callable[..., list[SealedChain]]) -> None:
+    chains, follower = nodes(1), node(1)
+    for chain in (*chains, follower):
+        chain.submit(transfer(0, 0))
+    other = follower.submit(transfer(1, 0))
+    chains[0].seal()
+    follower.adopt(raw_blocks(chains[0]))
+    assert [entry.transaction.hash for entry in follower.store.waiting()] == [other]
+    follower.close()
+
+
+def test_a_block_from_the_future_is_not_taken_before_its_time() -> None:
+    now = [1_767_225_700]
+    maker, follower = (
+        open_chain(None, ChainConfig(authority=Authority(SIGNERS[:1])), PyEvmBackend(), clock, key=key)
+        for clock, key in ((lambda: now[0] + 9, KEYS[SIGNERS[0]]), (lambda: now[0], None))
+    )
+    maker.seal()
+    with pytest.raises(InvalidBlockError, match="ahead of now"):
+        follower.adopt(raw_blocks(maker))
+    assert not maker.seal()  # a period has not passed yet
+    now[0] += 7
+    assert follower.adopt(raw_blocks(maker))
+    for chain in (maker, follower):
+        chain.close()
+
+
 def test_a_block_with_transactions_that_cannot_run_is_not_taken(
     nodes: Callable[..., list[SealedChain]],
 ) -> None:
@@ -252,15 +317,19 @@ def test_the_heavier_branch_holds_and_what_it_lacks_waits_again(
     assert logs == 2
     assert light.seal()  # block 3 out of turn, weight 1
     assert light.store.has_transaction(hashes[1])
+    snapshot = light.snapshot()
     heavy.submit(both)
     assert heavy.seal()  # block 3 in turn, weight 2
     assert not heavy.adopt(raw_blocks(light))
     assert [block.header.number for block in blocks.take()] == [3]
+    undone = light.head.header.state_root
     assert light.adopt(raw_blocks(heavy))
     assert light.head.hash == heavy.head.hash
+    assert light.store.get(undone) is None
     assert [block.hash for block in blocks.take()] == [heavy.head.hash]
     assert light.store.transaction(hashes[0]).block_hash == heavy.head.hash
     assert not light.store.has_transaction(hashes[1])
+    assert not light.revert(snapshot)
     assert [tx.hash for tx in light.waiting] == [hashes[1]]
     assert [entry.transaction.hash for entry in light.store.waiting()] == [hashes[1]]
     assert not light.adopt(raw_blocks(heavy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from trie import HexaryTrie
 from web3 import HTTPProvider, Web3
 from web3.exceptions import Web3RPCError
 
-from chain_devnet import DevnetServer
+from chain_devnet import ChainConfig, DevnetServer, dev_accounts, open_chain
+from chain_devnet.authority import Authority
+from chain_devnet.pyevm import PyEvmBackend
+from chain_devnet.rpc.dispatch import answer
 
 SOMEBODY = Web3.to_checksum_address("0x" + "ab" * 20)
 RETURNS_SLOT_ZERO = "0x5f545f5260205ff3"
@@ -143,7 +147,8 @@ def test_two_impersonated_accounts_may_send_the_same_thing(web3: Web3) -> None:
     senders = [Web3.to_checksum_address("0x" + byte * 20) for byte in ("c1", "c2")]
     for sender in senders:
         call(web3, "anvil_setBalance", sender, hex(10**18))
-    hashes = {call(web3, "eth_sendTransaction", {"from": s, "to": SOMEBODY, "value": "0x1"}) for s in senders}
+    same = {"to": SOMEBODY, "value": "0x1", "gas": "0x5208", "gasPrice": hex(3 * GWEI)}
+    hashes = {call(web3, "eth_sendTransaction", {"from": sender, **same}) for sender in senders}
     assert len(hashes) == 2
     assert web3.eth.get_balance(SOMEBODY) == 2
     call(web3, "anvil_autoImpersonateAccount", False)
@@ -273,6 +278,24 @@ def test_wrong_changes_are_refused(web3: Web3) -> None:
     ):
         assert refused(web3, method, *params) == -32602, method
     assert seen(web3) == NOTHING
+
+
+def test_a_chain_with_several_signers_refuses_what_the_others_would_not_agree_to() -> None:
+    signers = tuple(account.address for account in dev_accounts()[:3])
+    chain = open_chain(None, ChainConfig(authority=Authority(tuple(sorted(signers)))), PyEvmBackend())
+    try:
+        for method, params in (
+            ("anvil_setBalance", [SOMEBODY, "0x1"]),
+            ("anvil_setCode", [SOMEBODY, "0x00"]),
+            ("anvil_impersonateAccount", [SOMEBODY]),
+            ("anvil_autoImpersonateAccount", [True]),
+            ("anvil_setCoinbase", [SOMEBODY]),
+        ):
+            request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            reply = json.loads(answer(chain, json.dumps(request).encode()) or b"")
+            assert "other signers" in reply["error"]["message"], method
+    finally:
+        chain.close()
 
 
 def test_an_unlocked_account_signs_what_a_wallet_asks_it_to(web3: Web3) -> None:

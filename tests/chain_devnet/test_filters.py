@@ -9,7 +9,9 @@ import pytest
 from web3 import Web3
 from web3.exceptions import Web3RPCError
 
-from chain_devnet import Chain, ChainConfig, DevnetServer, open_chain
+from chain_devnet import Chain, ChainConfig, DevnetServer, dev_accounts, open_chain
+from chain_devnet.authority import Authority
+from chain_devnet.block import encode_block
 from chain_devnet.errors import LimitExceededError
 from chain_devnet.filters import IDLE_SECONDS, MAX_FILTERS, Filters
 from chain_devnet.pyevm import PyEvmBackend
@@ -107,6 +109,53 @@ def test_a_revert_below_the_place_where_a_filter_began_is_followed(web3: Web3, c
     contract.functions.put(2, "new").transact({"from": sender})
     assert [int(log["topics"][2], 16) for log in changes(web3, logs)] == [2]
     assert changes(web3, blocks) == [web3.eth.get_block("latest")["hash"].to_0x_hex()]
+
+
+def test_a_heavier_branch_of_another_signer_is_followed() -> None:
+    keys = {account.address: account.key for account in dev_accounts()[:3]}
+    config = ChainConfig(authority=Authority(tuple(sorted(keys))))
+    out_of_turn, in_turn = (
+        open_chain(None, config, PyEvmBackend(), key=keys[config.authority.signers[index]])
+        for index in (0, 1)
+    )
+    try:
+        blocks = out_of_turn.watches.blocks()
+        assert out_of_turn.seal()
+        assert in_turn.seal()
+        assert [block.hash for block in blocks.take()] == [out_of_turn.head.hash]
+        assert out_of_turn.adopt([encode_block(in_turn.head.header, [])])
+        assert [block.hash for block in blocks.take()] == [in_turn.head.hash]
+    finally:
+        out_of_turn.close()
+        in_turn.close()
+
+
+def test_what_was_told_after_such_a_revert_is_taken_back_by_the_next(web3: Web3, contract: Any) -> None:
+    sender = web3.eth.accounts[0]
+    first = call(web3, "evm_snapshot")
+    contract.functions.put(1, "old").transact({"from": sender})
+    logs = call(web3, "eth_newFilter", {})
+    call(web3, "evm_revert", first)
+    second = call(web3, "evm_snapshot")
+    contract.functions.put(2, "new").transact({"from": sender})
+    assert [log["removed"] for log in changes(web3, logs)] == [False]
+    call(web3, "evm_revert", second)
+    assert [(log["removed"], int(log["topics"][2], 16)) for log in changes(web3, logs)] == [(True, 2)]
+
+
+def test_a_filter_that_would_have_to_take_too_much_back_is_lost(
+    web3: Web3, contract: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chain_devnet.watches.MAX_REMOVED", 5)
+    kept, lost = call(web3, "eth_newFilter", {}), call(web3, "eth_newFilter", {})
+    for count, number in ((5, kept), (6, lost)):
+        snapshot = call(web3, "evm_snapshot")
+        contract.functions.put_many(0, count).transact({"from": web3.eth.accounts[0]})
+        assert len(changes(web3, number)) == count
+        call(web3, "evm_revert", snapshot)
+    assert [log["removed"] for log in changes(web3, kept)] == [True] * 5
+    with pytest.raises(Web3RPCError, match="filter not found"):
+        web3.eth.get_filter_changes(lost)
 
 
 def test_an_uninstalled_or_unknown_filter_is_not_found(web3: Web3) -> None:

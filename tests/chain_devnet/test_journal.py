@@ -107,6 +107,17 @@ def test_a_discard_goes_back_through_later_checkpoints() -> None:
     assert (own.get_balance(ADDRESSES[0]), own.get_storage(ADDRESSES[0], 1)) == (5, 0)
 
 
+def test_a_slot_s_original_is_what_it_held_when_the_transaction_began() -> None:
+    own = JournaledAccounts(NodeOverlay({}))
+    own.set_storage(ADDRESSES[0], 1, 9)
+    own.lock_changes()
+    own.delete_account(ADDRESSES[0])
+    own.set_storage(ADDRESSES[0], 1, 3)
+    assert own.get_storage(ADDRESSES[0], 1, from_journal=False) == 9
+    own.lock_changes()
+    assert own.get_storage(ADDRESSES[0], 1, from_journal=False) == 3
+
+
 def test_what_was_read_before_is_not_written_again() -> None:
     overlay = NodeOverlay({})
     own = JournaledAccounts(overlay)

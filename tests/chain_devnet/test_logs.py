@@ -93,3 +93,22 @@ def test_two_hundred_logs_come_at_once(web3: Web3, contract: Any) -> None:
     answer = web3.provider.make_request("eth_getLogs", [{"fromBlock": "0x0", "address": contract.address}])
     assert len(answer["result"]) == 200
     assert time.perf_counter() - started < 0.1
+
+
+def test_too_much_at_once_is_refused_with_what_to_ask_for(
+    web3: Web3, filled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusal(wanted: dict[str, Any]) -> tuple[int, str]:
+        error = web3.provider.make_request("eth_getLogs", [wanted])["error"]
+        return error["code"], error["message"]
+
+    monkeypatch.setattr("chain_devnet.rpc.ledger.MAX_LOGS", 4)
+    code, message = refusal({"fromBlock": "0x0"})
+    assert (code, message.endswith("ask for blocks up to 5 first")) == (-32005, True)
+    assert numbers(web3, filled, toBlock=5) == [0, 1, 2, 3]
+    monkeypatch.setattr("chain_devnet.rpc.params.MAX_LOG_RANGE", 6)
+    code, message = refusal({"fromBlock": "0x0", "toBlock": "0x6"})
+    assert (code, "more than 6" in message) == (-32005, True)
+    assert numbers(web3, filled, fromBlock=4, toBlock=10**9) == [2, 3, 4, 5]
+    code, message = refusal({"topics": [["0x" + "11" * 32] * 1_001]})
+    assert (code, "1000 alternatives" in message) == (-32005, True)

@@ -188,3 +188,24 @@ def test_a_write_that_fails_accepts_nothing(monkeypatch: pytest.MonkeyPatch, tmp
     chain.mine()
     assert mined(chain, 1) == [old]
     chain.close()
+
+
+@pytest.mark.parametrize("gas", [21_000, 29_990_000])  # the second does not fit beside the delegation
+def test_a_nonce_that_another_transaction_uses_up_leaves_the_next_one_waiting(node: Chain, gas: int) -> None:
+    node.automine = False
+    passive, active = dev_accounts()[:2]
+    stale, following = node.submit(transfer(0, 0, gas=gas)), node.submit(transfer(0, 1))
+    delegation = Account.sign_authorization(
+        {"chainId": 31337, "address": b"\xbb" * 20, "nonce": 0}, passive.key
+    )
+    fields = {
+        "chainId": 31337, "nonce": 0, "gas": 100_000, "to": b"\xaa" * 20, "value": 0, "data": b"",
+        "maxFeePerGas": 200 * GWEI, "maxPriorityFeePerGas": 50 * GWEI, "authorizationList": [delegation],
+    }  # fmt: skip
+    first = node.submit(bytes(Account.sign_transaction(fields, active.key).raw_transaction))
+    node.mine()
+    assert mined(node, 1) == [first]
+    assert [tx.hash for tx in node.waiting] == [following]
+    node.mine()
+    assert mined(node, 2) == [following]
+    assert not node.store.has_transaction(stale)

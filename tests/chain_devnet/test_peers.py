@@ -19,12 +19,13 @@ from web3 import HTTPProvider, Web3
 from web3.exceptions import TransactionNotFound
 from web3.middleware import ExtraDataToPOAMiddleware
 
-from chain_devnet import DevnetServer, dev_accounts
+from chain_devnet import ChainConfig, DevnetServer, dev_accounts, open_chain, peers
 from chain_devnet.authority import Authority
 from chain_devnet.cli import main
 from chain_devnet.errors import InvalidBlockError
 from chain_devnet.peers import Peer, PeerError, pull
 from chain_devnet.producer import Sealing
+from chain_devnet.pyevm import PyEvmBackend
 from chain_devnet.sealing import SealedChain
 from ledgerfed.errors import InvalidValueError
 
@@ -145,6 +146,51 @@ def test_a_follower_takes_a_long_chain_and_hands_over_what_waits() -> None:
         assert not pull(behind, Peer(source.url))
         Peer(source.url).send([transfer(0), transfer(0)])
         assert len(chain.waiting) == 1
+
+
+def test_a_peer_s_heavier_branch_is_weighed_as_a_whole() -> None:
+    config = ChainConfig(authority=Authority(tuple(SIGNERS[:1])))
+    with sealed() as source:
+        source._running._producer.stop()
+        chain, victim = source.chain, open_chain(None, config, PyEvmBackend(), key=KEYS[SIGNERS[0]])
+        assert isinstance(chain, SealedChain)
+        assert isinstance(victim, SealedChain)
+        victim.submit(transfer(0))
+        for _ in range(3):
+            victim.seal()
+        while chain.head.header.number < 5:
+            chain.seal()
+        assert pull(victim, Peer(source.url))
+        assert victim.head.hash == chain.head.hash
+        assert len(victim.waiting) == 1
+        victim.close()
+
+
+def test_what_waits_at_a_follower_is_sealed_by_others() -> None:
+    with sealed() as source, sealed(index=None, peers=(source.url,)) as follower:
+        tx_hash = follower.chain.submit(transfer(0))
+        until(lambda: follower.chain.store.has_transaction(tx_hash))
+        assert source.chain.store.has_transaction(tx_hash)
+        assert follower.chain.waiting == ()
+
+
+def test_nothing_is_sealed_before_the_peers_were_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        node = sealed(peers=(f"http://127.0.0.1:{silent.getsockname()[1]}",))
+        node.start()
+        time.sleep(0.5)
+        assert node.chain.head.header.number == 0
+    until(lambda: node.chain.head.header.number > 0)
+    node.stop()
+
+
+def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    with DevnetServer() as server:
+        peer = Peer(server.url)
+        assert len(peer.raw("debug_getRawHeader", [0])[0]) > 500
+        monkeypatch.setattr(peers, "MAX_REPLY_BYTES", 100)
+        with pytest.raises(PeerError, match="gave no answer"):
+            peer.raw("debug_getRawHeader", [0])
 
 
 def test_a_peer_with_another_genesis_or_none_is_refused() -> None:

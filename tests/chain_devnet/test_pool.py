@@ -160,6 +160,13 @@ def test_a_replacement_pays_a_tenth_more_of_both_fees(fee: int, tip: int, enough
     assert may_replace(transaction(SENDERS[0], 0), transaction(SENDERS[0], 0, fee, tip)) is enough
 
 
+def test_a_tenth_more_is_not_rounded_down() -> None:
+    old = transaction(SENDERS[0], 0, fee=200, tip=40)
+    assert not may_replace(old, transaction(SENDERS[0], 0, fee=220, tip=43))
+    assert not may_replace(old, transaction(SENDERS[0], 0, fee=219, tip=44))
+    assert may_replace(old, transaction(SENDERS[0], 0, fee=220, tip=44))
+
+
 def test_even_a_free_transaction_is_not_replaced_by_an_equal_one() -> None:
     free = transaction(SENDERS[0], 0, fee=0, tip=0)
     assert not may_replace(free, transaction(SENDERS[0], 0, fee=0, tip=0, value=1))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 import rlp
-from hypothesis import HealthCheck, given, settings
+from eth_account import Account as Wallet
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain_devnet import Chain, ChainConfig, DevnetServer, open_chain
 from chain_devnet.pyevm import PyEvmBackend
-from chain_devnet.rpc.dispatch import INTERNAL_ERROR, METHODS, answer
+from chain_devnet.rpc.dispatch import INTERNAL_ERROR, answer
 from chain_devnet.web import MAX_BODY_BYTES
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
@@ -154,28 +156,7 @@ from to data input value gas gasPrice nonce maxFeePerGas maxPriorityFeePerGas ac
 fromBlock toBlock blockHash blockNumber timestamp chainId storageKeys
 """
 names = st.sampled_from(NAMES.split())
-blobs = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(-(2**80), 2**300),
-        st.floats(allow_nan=False),
-        st.text(max_size=8),
-        hexes,
-    ),
-    lambda inner: st.one_of(st.lists(inner, max_size=5), st.dictionaries(names, inner, max_size=6)),
-    max_leaves=12,
-)
-# Mining many blocks is allowed and slow, so the fuzzer leaves it alone.
-fuzzed = st.sampled_from(sorted(set(METHODS) - {"anvil_mine", "hardhat_mine", "evm_mine"}))
 HOME = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
-
-
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(method=fuzzed, params=st.lists(blobs, max_size=4))
-def test_no_parameters_make_a_method_fail_inside(chain: Chain, method: str, params: list[object]) -> None:
-    reply = ask(chain, {**CALL, "method": method, "params": params})
-    assert "result" in reply or reply["error"]["code"] != INTERNAL_ERROR
 
 
 @settings(max_examples=150, deadline=None)
@@ -189,13 +170,6 @@ def test_no_call_or_bytecode_makes_the_machine_fail_inside(
         assert "result" in reply or reply["error"]["code"] != INTERNAL_ERROR
 
 
-@settings(max_examples=200, deadline=None)
-@given(body=st.one_of(st.binary(max_size=200), blobs.map(lambda value: json.dumps(value).encode())))
-def test_no_body_goes_without_an_answer(chain: Chain, body: bytes) -> None:
-    reply = answer(chain, body)
-    assert reply is None or json.loads(reply)
-
-
 @settings(max_examples=300, deadline=None)
 @given(kind=st.sampled_from([b"", b"\x01", b"\x02", b"\x04"]), fields=st.recursive(
     st.binary(max_size=34), lambda inner: st.lists(inner, max_size=13), max_leaves=20
@@ -204,3 +178,66 @@ def test_no_bytes_make_the_transaction_decoder_fail_inside(chain: Chain, kind: b
     raw = kind + rlp.encode(fields)
     reply = ask(chain, {**CALL, "method": "eth_sendRawTransaction", "params": [f"0x{raw.hex()}"]})
     assert reply["error"]["code"] in (-32602, -32000)
+
+
+def test_a_batch_of_raw_transactions_shares_blocks_and_answers_each(server: DevnetServer) -> None:
+    def raw(nonce: int, **fields: Any) -> str:
+        whole = {
+            "chainId": 31337, "nonce": nonce, "gas": 21_000, "to": b"\xaa" * 20, "value": 1,
+            "maxFeePerGas": 10**10, "maxPriorityFeePerGas": 10**9, **fields,
+        }  # fmt: skip
+        return "0x" + bytes(Wallet.sign_transaction(whole, server.accounts[0].key).raw_transaction).hex()
+
+    sends = [
+        raw(0), raw(1), "0xc0", raw(2, chainId=1), raw(2), 5, raw(2), raw(3),
+    ]  # fmt: skip
+    batch: list[Any] = [
+        {**CALL, "id": index, "method": "eth_sendRawTransaction", "params": [sent]}
+        for index, sent in enumerate(sends)
+    ]
+    batch[1:1] = [{**CALL, "id": "block", "method": "eth_blockNumber"}]
+    del batch[-1]["id"]
+    replies = ask(server.chain, batch)
+    assert [reply["id"] for reply in replies] == [0, "block", 1, 2, 3, 4, 5, 6]
+    codes = [reply.get("error", {}).get("code") for reply in replies]
+    assert codes == [None, None, None, -32602, -32000, None, -32602, -32000]
+    assert (replies[1]["result"], "already known" in replies[-1]["error"]["message"]) == ("0x1", True)
+    assert [len(server.chain.store.transactions(number)) for number in (1, 2)] == [1, 3]
+    assert server.chain.head.header.number == 2
+
+
+def test_a_batch_takes_time_in_proportion_to_its_length(chain: Chain) -> None:
+    def seconds(count: int) -> float:
+        body = json.dumps(
+            [{**CALL, "method": "eth_getBlockByNumber", "params": ["0x0", True]}] * count
+        ).encode()
+        started = time.perf_counter()
+        answer(chain, body)
+        return time.perf_counter() - started
+
+    seconds(1_000)
+    short, long = (min(seconds(count) for _ in range(5)) for count in (100, 1_000))
+    assert long < 40 * short
+
+
+def test_a_batch_whose_answer_is_too_long_is_cut(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chain_devnet.rpc.dispatch.MAX_REPLY_BYTES", 10_000)
+    blocks = {**CALL, "method": "eth_getBlockByNumber", "params": ["0x0", True]}
+    replies = ask(chain, [{**blocks, "id": index} for index in range(20)])
+    assert [reply["id"] for reply in replies] == list(range(20))
+    codes = [reply.get("error", {}).get("code") for reply in replies]
+    assert (codes[0], codes[-1]) == (None, -32005)
+    assert len(json.dumps(replies)) < 20_000
+
+
+def test_logs_in_a_block_of_many_transactions_keep_their_places(web3: Any, contract: Any) -> None:
+    web3.provider.make_request("evm_setAutomine", [False])
+    for count in (3, 0, 2):
+        contract.functions.put_many(0, count).transact({"from": web3.eth.accounts[0], "gas": 900_000})
+    web3.provider.make_request("evm_mine", [])
+    receipts = web3.eth.get_block_receipts("latest")
+    assert [[log["logIndex"] for log in receipt["logs"]] for receipt in receipts] == [[0, 1, 2], [], [3, 4]]
+    assert [log for receipt in receipts for log in receipt["logs"]] == web3.eth.get_logs(
+        {"fromBlock": "latest"}
+    )
+    assert [web3.eth.get_transaction_receipt(r["transactionHash"]) for r in receipts] == receipts

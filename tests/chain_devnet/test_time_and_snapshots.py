@@ -99,6 +99,17 @@ def test_a_snapshot_brings_back_state_blocks_logs_and_time(web3: Web3, contract:
     assert contract.functions.number().call() == 8
 
 
+def test_nothing_of_the_state_that_a_revert_undid_is_remembered(
+    server: DevnetServer, web3: Web3, contract: Any
+) -> None:
+    number = call(web3, "evm_snapshot")
+    contract.functions.put(77, "gone").transact({"from": web3.eth.accounts[0]})
+    undone = server.chain.head.header.state_root
+    assert server.chain.store.get(undone) is not None
+    call(web3, "evm_revert", number)
+    assert server.chain.store.get(undone) is None
+
+
 def test_a_snapshot_is_used_up_with_all_later_ones(web3: Web3) -> None:
     first = call(web3, "evm_snapshot")
     second = call(web3, "evm_snapshot")

@@ -152,6 +152,18 @@ def test_refunds_are_counted_while_the_code_runs(web3: Web3) -> None:
     assert [step["refund"] for step in traced["structLogs"]][-1] == 19_900
 
 
+def test_refunds_of_callers_and_of_what_they_called_add_up(web3: Web3) -> None:
+    # Each call sets its own slot and clears it again, which earns 19,900; the first also calls the second.
+    earning, inner = "60015f555f5f55", Web3.to_checksum_address("0x" + "cd" * 20)
+    calling = "5f5f5f5f5f73" + inner[2:] + "5af150"
+    code = {inner: {"code": "0x" + earning + "5b00"}}
+    fields = {"from": web3.eth.accounts[0], "data": "0x" + earning + calling + "5b00"}
+    steps = call(web3, "debug_traceCall", fields, "latest", {"stateOverrides": code})["structLogs"]
+    refunds = [(step["depth"], step["refund"]) for step in steps if step["op"] == "JUMPDEST"]
+    assert refunds == [(2, 39_800), (1, 39_800)]
+    assert next(step["refund"] for step in steps if step["depth"] == 2) == 19_900
+
+
 def test_the_log_holds_what_was_asked_for(web3: Web3, adder: Any) -> None:
     _, plain = trace(web3, adder.functions.relay(5))
     assert {"stack", "memory", "returnData"} & plain["structLogs"][9].keys() == {"stack"}
@@ -252,6 +264,45 @@ def test_a_trace_that_is_too_long_is_refused(web3: Web3, adder: Any, monkeypatch
         "error"
     ]
     assert (error["code"], "onlyTopCall" in error["message"]) == (-32005, True)
+
+
+def test_the_traces_of_a_block_share_the_limit(
+    web3: Web3, adder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(web3, "evm_setAutomine", False)
+    for amount in (1, 2, 3):
+        adder.functions.add(amount).transact({"from": web3.eth.accounts[0], "gas": 200_000})
+    call(web3, "evm_mine")
+    whole = call(web3, "debug_traceBlockByNumber", "latest")
+    one = sum(
+        90 + 40 * (len(s["stack"]) + 2 * len(s.get("storage", ()))) for s in whole[0]["result"]["structLogs"]
+    )
+    monkeypatch.setattr("chain_devnet.tracing.MAX_TRACE_BYTES", 2 * one)
+    assert call(web3, "debug_traceTransaction", whole[0]["txHash"])
+    error = web3.provider.make_request("debug_traceBlockByNumber", ["latest"])["error"]
+    assert error["code"] == -32005
+
+
+def test_an_access_list_names_what_is_touched_and_not_warm_anyway(web3: Web3, adder: Any) -> None:
+    def listed(**fields: Any) -> Any:
+        found = call(web3, "eth_createAccessList", {"from": web3.eth.accounts[0], **fields}, "latest")
+        return found, {entry["address"]: len(entry["storageKeys"]) for entry in found["accessList"]}
+
+    data = adder.functions.add(5)._encode_transaction_data()
+    found, touched = listed(to=adder.address, data=data)
+    assert touched == {adder.address.lower(): 1}
+    assert int(found["accessList"][0]["storageKeys"][0], 16) == 0
+    sent = {"from": web3.eth.accounts[0], "to": adder.address, "data": data, "gas": 200_000}
+    tx_hash = web3.eth.send_transaction({**sent, "accessList": found["accessList"]})
+    assert web3.eth.get_transaction_receipt(tx_hash)["gasUsed"] == int(found["gasUsed"], 16)
+    # BALANCE of a stranger, of the sender, of the new contract and of a precompile
+    code = (
+        "".join(f"73{address}31" for address in ("ab" * 20, web3.eth.accounts[0][2:], "00" * 19 + "05"))
+        + "303100"
+    )
+    assert listed(data="0x" + code)[1] == {"0x" + "ab" * 20: 0}
+    failing = adder.functions.add(13)._encode_transaction_data()
+    assert listed(to=adder.address, data=failing)[0]["error"] == "execution reverted: unlucky"
 
 
 def test_what_cannot_be_traced_is_refused(web3: Web3) -> None:

@@ -208,6 +208,18 @@ def test_an_estimate_runs_in_the_block_that_the_transaction_would_be_in(web3: We
         contract.functions.after(head).call()
 
 
+@pytest.mark.parametrize("method", ["eth_call", "eth_estimateGas", "eth_createAccessList", "debug_traceCall"])
+def test_code_that_never_ends_is_stopped(web3: Web3, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chain_devnet.rpc.states.CALL_SECONDS", 0.2)
+    monkeypatch.setattr("chain_devnet.rpc.tracing.TRACE_SECONDS", 0.0)
+    web3.provider.make_request("anvil_setCode", [SOMEBODY, "0x5b5f56"])
+    started = time.monotonic()
+    options = ["latest", {"tracer": "callTracer"}] if method == "debug_traceCall" else []
+    error = web3.provider.make_request(method, [{"to": SOMEBODY}, *options])["error"]
+    assert (error["code"], "took too long" in error["message"]) == (-32005, True)
+    assert time.monotonic() - started < 3
+
+
 def test_answers_are_not_held_back(web3: Web3) -> None:
     web3.eth.get_block_number()
     started = time.perf_counter()

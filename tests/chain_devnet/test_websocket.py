@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from chain_devnet import DevnetServer
 from chain_devnet.rpc.subscriptions import MAX_SUBSCRIPTIONS
+from chain_devnet.watches import MAX_ACCEPTED
 
 
 def talk(server: DevnetServer, conversation: Callable[[ClientConnection], Awaitable[None]]) -> None:
@@ -148,6 +149,80 @@ def test_a_connection_that_ends_leaves_nothing_behind(server: DevnetServer) -> N
     while server.chain.watches.count and time.monotonic() < deadline:
         time.sleep(0.01)
     assert server.chain.watches.count == 0
+
+
+def test_no_more_connections_are_taken_than_can_be_served(
+    server: DevnetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chain_devnet.websocket.MAX_CONNECTIONS", 2)
+
+    async def run() -> None:
+        async with connect(ws_url(server)) as first, connect(ws_url(server)) as second:
+            for socket in (first, second):
+                assert await ask(socket, "eth_chainId") == "0x7a69"
+            async with connect(ws_url(server)) as third:
+                with pytest.raises(ConnectionClosed) as closed:
+                    await third.recv()
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1013
+            await first.close()
+            for _ in range(100):
+                async with connect(ws_url(server)) as again:
+                    try:
+                        assert await ask(again, "eth_chainId") == "0x7a69"
+                        return
+                    except ConnectionClosed:
+                        await asyncio.sleep(0.05)
+            raise AssertionError("a place that became free was not given away")
+
+    asyncio.run(run())
+
+
+def test_a_server_with_open_connections_stops_soon() -> None:
+    server = DevnetServer()
+    server.start()
+
+    async def run() -> float:
+        async with connect(ws_url(server)) as socket:
+            await ask(socket, "eth_subscribe", "newHeads")
+            started = time.monotonic()
+            await asyncio.to_thread(server.stop)
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            return time.monotonic() - started
+
+    assert asyncio.run(run()) < 4
+
+
+def test_a_notification_never_comes_before_the_number_of_its_subscription(server: DevnetServer) -> None:
+    async def conversation(socket: ClientConnection) -> None:
+        # The batch subscribes and mines, so there is news before its reply is sent.
+        batch = [
+            {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]},
+            {"jsonrpc": "2.0", "id": 2, "method": "anvil_mine", "params": ["0x32"]},
+            *({"jsonrpc": "2.0", "id": 3, "method": "evm_snapshot", "params": []} for _ in range(900)),
+        ]
+        await socket.send(json.dumps(batch))
+        first = json.loads(await socket.recv())
+        assert isinstance(first, list)
+        assert [(await told(socket))["number"] for _ in range(50)] == [hex(n) for n in range(1, 51)]
+
+    talk(server, conversation)
+
+
+def test_a_subscriber_that_lost_track_is_told_so_by_the_end_of_the_connection(
+    server: DevnetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def conversation(socket: ClientConnection) -> None:
+        await ask(socket, "eth_subscribe", "newPendingTransactions")
+        with server.chain.lock:
+            server.chain.watches.accepted(index.to_bytes(32, "big") for index in range(MAX_ACCEPTED + 1))
+        with pytest.raises(ConnectionClosed) as closed:
+            await drained(socket)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1013
+
+    talk(server, conversation)
 
 
 def test_a_client_that_does_not_read_is_disconnected_and_the_chain_goes_on() -> None:

@@ -15,7 +15,7 @@ BLOCK_TIME = 0.3
 CHAINS = {"devnet": running_devnet, "anvil": running_anvil}
 
 
-@pytest.fixture(params=sorted(CHAINS))
+@pytest.fixture(params=["devnet", pytest.param("anvil", marks=pytest.mark.slow)])
 def chain_url(request: pytest.FixtureRequest) -> Iterator[str]:
     with CHAINS[request.param](BLOCK_TIME) as url:
         yield url

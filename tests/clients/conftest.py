@@ -37,7 +37,9 @@ def federation_file(client_chain: chains.Chain, tmp_path_factory: pytest.TempPat
 
 def federation_document(url: str) -> dict[str, object]:
     members = tuple(account.address for account in dev_accounts()[1:5])
-    arguments = constructor_arguments(members, committee=4, depth=3, windows=WINDOWS, min_updates=2)
+    arguments = constructor_arguments(
+        members, committee=(0, 1, 2, 3), depth=3, windows=WINDOWS, min_updates=2
+    )
     return {
         "url": url,
         "socket": url.replace("http:", "ws:"),

@@ -156,6 +156,20 @@ def scene(chain: Chain, new_federation, tmp_path: Path) -> Iterator[Scene]:
     scene.close()
 
 
+@pytest.fixture
+def new_scene(tmp_path: Path) -> Iterator[Callable[[str], Scene]]:
+    """A federation on the chain behind a URL."""
+    scenes: list[Scene] = []
+
+    def made(url: str) -> Scene:
+        scenes.append(Scene(url, deploy_federation(url), tmp_path / str(len(scenes))))
+        return scenes[-1]
+
+    yield made
+    for scene in scenes:
+        scene.close()
+
+
 class FaultyProxy:
     """Stands before a chain and loses answers or is busy, as told; everything else passes unchanged.
 

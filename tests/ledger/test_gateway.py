@@ -121,7 +121,7 @@ def test_an_aborted_round_is_an_event_with_its_phase(scene):
 
 
 def test_events_are_read_in_ranges_and_empty_ranges_are_empty(scene, monkeypatch):
-    monkeypatch.setattr("ledgerfed.ledger.gateway.LOG_RANGE", 2)
+    monkeypatch.setattr("ledgerfed.ledger.reader.LOG_RANGE", 2)
     gateway = scene.gateway()
     scene.seal(gateway)
     scene.score(gateway)

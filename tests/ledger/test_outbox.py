@@ -1,5 +1,7 @@
 """A transaction leaves exactly once, whatever happens between the decision to send it and its receipt."""
 
+import re
+
 import pytest
 
 from ledgerfed.errors import (
@@ -187,19 +189,21 @@ def test_a_nonce_that_went_elsewhere_supersedes_and_the_call_goes_out_anew(scene
     assert (row.attempt, row.nonce, row.tx_hash) == (1, lost.nonce + 1, mined.hash)
 
 
-def test_a_transaction_that_fails_in_its_block_says_why_and_may_be_tried_again(scene):
+def test_a_transaction_that_fails_in_its_block_says_why_and_may_be_tried_again(scene, chain):
     gateway, first = ready_to_seal(scene)
     gateway.wait_for_block(gateway.state().end + gateway.terms.windows.commit // 2)
     second = next(node for node in scene.nodes if node != first)
     with pytest.raises(Crash):
         scene.gateway(DyingOutbox(scene.outbox(), "signed", "after")).seal(second, 1, ROOT, 2)
-    gateway.seal(first, 1, ROOT, 3)  # the other one was faster
-    with pytest.raises(
-        TransactionRevertedError, match=r"seal of round 1 failed in block \d+: .*another phase"
-    ):
-        gateway.seal(second, 1, ROOT, 2)
+    with chain.manual_mining() as mine:  # both wait, and the other one comes first
+        with pytest.raises(WaitTimeoutError):
+            scene.gateway(receipt_timeout=0).seal(first, 1, ROOT, 3)
+        scene.rpc("eth_sendRawTransaction", "0x" + scene.row(second, "seal").raw.hex())
+        mine()
+    gateway.reconcile(second.address)
     failed = scene.row(second, "seal")
     assert (failed.state, failed.attempt) == (OutboxState.REVERTED, 0)
+    assert re.search(r"seal of round 1 failed in block \d+: .*another phase", failed.reason)
     assert failed.gas_used > 21_000
     with pytest.raises(TransactionRevertedError, match=r"was refused: .*another phase"):
         gateway.seal(second, 1, ROOT, 2)

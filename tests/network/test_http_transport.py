@@ -201,6 +201,18 @@ def test_a_dead_peer_costs_who_asks_it_next_to_nothing_the_second_time(town: Tow
     silent.close()
 
 
+def test_a_peer_that_came_back_is_asked_again_without_anybody_having_to_say_a_word(town: Town) -> None:
+    node = town.nodes[0]
+    with pytest.raises(WaitTimeoutError):
+        node.request(2, "blob", b"", 0)
+    town.start(2).serve(2, "blob", lambda sender, data: b"here")
+    for _ in range(100):
+        if not node.troubles():
+            break
+        time.sleep(0.05)
+    assert node.request(2, "blob", b"", 0) == b"here"
+
+
 def test_who_has_shown_that_it_lives_is_tried_again_at_once(town: Town) -> None:
     node = town.nodes[0]
     for _ in range(8):  # pauses grow to 10 s
@@ -453,6 +465,52 @@ def test_an_answer_that_never_ends_is_cut_off(town: Town) -> None:
     ended.set()
     thread.join(5)
     listener.close()
+
+
+def test_connections_are_counted(new_town: Callable[[int], Town]) -> None:
+    node = new_town(2).start(1, head_seconds=60)
+    opened = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(MAX_CONNECTIONS + 40)]
+    time.sleep(0.5)
+    assert len(node._server._connections) <= MAX_CONNECTIONS
+    for connection in opened:
+        connection.close()
+
+
+def test_an_answer_larger_than_a_message_is_not_read_to_its_end(town: Town) -> None:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", int(town.peers[2].url.rpartition(":")[2])))
+    listener.listen(8)
+    sent = []
+
+    def pour() -> None:
+        connection, _ = listener.accept()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1099511627776\r\n\r\n")
+        try:
+            while True:
+                sent.append(connection.send(bytes(1 << 20)))
+        except OSError:
+            connection.close()
+
+    thread = threading.Thread(target=pour, daemon=True)
+    thread.start()
+    town.stop(0)
+    node = town.start(0, request_seconds=20)
+    started = time.monotonic()
+    with pytest.raises(WaitTimeoutError):
+        node.request(2, "blob", b"", 0)
+    thread.join(20)
+    assert time.monotonic() - started < 15
+    assert sum(sent) < 4 * MAX_MESSAGE_BYTES
+    listener.close()
+
+
+def test_what_waits_for_a_dead_peer_is_bounded_and_the_newest(town: Town) -> None:
+    for number in range(400):
+        town.nodes[0].publish("leaves", 0, b"%d" % number)
+    time.sleep(0.3)
+    received = _await(town.start(2), "leaves", 400, 3.0)
+    assert [m.data for m in received][-1] == b"399"
+    assert len(received) <= 129
 
 
 def test_a_peer_that_lies_about_its_session_is_not_believed(town: Town) -> None:

@@ -8,7 +8,7 @@ import pytest
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 
 from ledgerfed.errors import VerificationError
-from ledgerfed.observer import Observer, observe, reindex
+from ledgerfed.observer import Finality, Observer, observe, reindex
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.transition import Fault
@@ -35,7 +35,7 @@ def chain(store: Store) -> SimulatedFederation:
 
 @pytest.fixture
 def observer(store: Store, chain: SimulatedFederation) -> Observer:
-    return observe(store, chain, chain.federation, FIRST_BLOCK, 50)
+    return observe(store, chain, chain.federation, FIRST_BLOCK, Finality(50))
 
 
 def _reindexed(store: Store, chain: SimulatedFederation) -> bool:
@@ -187,7 +187,7 @@ def test_a_reorganisation_gives_the_certificate_back(
 def test_a_node_without_a_seat_is_removed_by_its_registry_row(store: Store) -> None:
     chain = SimulatedFederation(store.blobs, nodes=6, committee=4)
     chain.dispute(5)
-    observe(store, chain, chain.federation, FIRST_BLOCK, 0).advance()
+    observe(store, chain, chain.federation, FIRST_BLOCK, Finality(0)).advance()
     with store.database.read() as connection:
         epoch, members = read_epoch(connection, 1), read_members(connection, 1)
         assert epoch is not None
@@ -241,3 +241,23 @@ def test_a_round_is_not_given_up_for_want_of_members_while_they_are_enough(
     chain.forge(chain.head().number, [replace(event, arguments={**event.arguments, "phase": 5})])
     with pytest.raises(VerificationError, match="for want of members, but 4 of 4 are left"):
         observer.advance()
+
+
+def test_a_certificate_falls_after_a_dispute_that_took_nothing_back(store: Store) -> None:
+    chain = SimulatedFederation(store.blobs, nodes=7, committee=7)
+    observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(50))
+    chain.run_round()
+    chain.run_round()
+    chain.dispute(3, round_number=1)
+    chain.dispute(1, round_number=2)
+    observer.advance()
+    with store.database.read() as connection:
+        assert [d.contested for d in read_disputes(connection, 1)] == [False, True]
+        head = read_head(connection, 1)
+        assert (head.number, head.phase, head.transcript) == (2, Phase.SCORED, chain.now.t)
+    assert _reindexed(store, chain)
+    manifest = chain.certify()
+    assert observer.advance().waiting == ()
+    with store.database.read() as connection:
+        assert read_round(connection, 1, 2).manifest == manifest.hash()
+        assert [c.validator for c in read_certificate(connection, 1, 2, 1)] == [0, 2, 4, 5, 6]

@@ -8,7 +8,7 @@ import pytest
 from simulated_federation import FIRST_BLOCK, SimulatedFederation
 
 from ledgerfed.errors import VerificationError
-from ledgerfed.observer import Observer, observe, reindex
+from ledgerfed.observer import Finality, Observer, observe, reindex
 from ledgerfed.protocol.change import VACANT, Change
 from ledgerfed.protocol.hashing import from_hex, to_hex
 from ledgerfed.protocol.transcript import Phase
@@ -37,7 +37,7 @@ def chain(store: Store) -> SimulatedFederation:
 
 @pytest.fixture
 def observer(store: Store, chain: SimulatedFederation) -> Observer:
-    return observe(store, chain, chain.federation, FIRST_BLOCK, 50)
+    return observe(store, chain, chain.federation, FIRST_BLOCK, Finality(50))
 
 
 def _change(chain: SimulatedFederation) -> Change:
@@ -145,7 +145,7 @@ def test_the_genesis_registry_is_that_of_epoch_0_whenever_the_configuration_come
 
 def test_seats_are_free_again_in_a_new_epoch_but_a_key_stays_removed(store: Store) -> None:
     chain = SimulatedFederation(store.blobs, nodes=5, committee=4, room=2)
-    observer = observe(store, chain, chain.federation, FIRST_BLOCK, 50)
+    observer = observe(store, chain, chain.federation, FIRST_BLOCK, Finality(50))
     chain.dispute(0)
     chain.dispute(4)
     chain.propose(chain.change(joins=1))
@@ -258,4 +258,43 @@ def test_an_epoch_opens_only_when_it_is_due(
     assert chain.now.phase is Phase.OPEN
     chain.open_epoch()
     with pytest.raises(VerificationError, match="none is due"):
+        observer.advance()
+
+
+def test_no_certificate_falls_once_an_epoch_was_opened(
+    store: Store, chain: SimulatedFederation, observer: Observer
+) -> None:
+    _walk_into(chain)
+    assert chain.now.scored is None
+    chain.dispute(0, round_number=1)
+    observer.advance()
+    with store.database.read() as connection:
+        assert read_round(connection, 1, 1).phase == Phase.CERTIFIED
+        head = read_head(connection, 1)
+        assert (head.number, head.transcript, head.opened_at) == (2, chain.now.t, chain.now.t)
+
+
+def test_an_epoch_opens_in_no_phase_but_open(
+    store: Store, chain: SimulatedFederation, observer: Observer
+) -> None:
+    chain.propose(_change(chain))
+    chain.abort()
+    chain.seal()
+    chain.open_epoch()
+    with pytest.raises(VerificationError, match="none is due"):
+        observer.advance()
+
+
+def test_nothing_is_announced_while_an_epoch_is_due_nor_for_another_than_the_next(
+    store: Store, chain: SimulatedFederation, observer: Observer
+) -> None:
+    chain.propose(_change(chain))
+    _forge(chain, "EpochProposed", epoch=2)
+    with pytest.raises(VerificationError, match=r"epoch 2 is announced in block .* of epoch 0"):
+        observer.advance()
+    chain.fork(back=1, branch=b"other")
+    chain.propose(_change(chain))
+    chain.abort()
+    chain.propose(_change(chain))
+    with pytest.raises(VerificationError, match="an event before it is missing"):
         observer.advance()

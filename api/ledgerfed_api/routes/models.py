@@ -40,6 +40,7 @@ def list_models(request: Request, desk: DeskOf, federation: FederationId, asked:
                 hash=to_hex(found.model or b""),
                 round=found.number,
                 base_model=to_hex(found.base_model) if found.number else None,
+                finalized=view.is_final(found),
             )
             for found in page.items
         ]

@@ -10,16 +10,17 @@ from fastapi.responses import Response
 from ledgerfed.protocol.hashing import to_hex
 from ledgerfed.store.reading import (
     last_reputation_round,
+    read_keys,
     read_members,
     read_reputation_history,
     read_reputations,
 )
-from ledgerfed.store.records import MemberRecord, ReputationRecord
+from ledgerfed.store.records import KeyRecord, MemberRecord, ReputationRecord
 from ledgerfed_api import present
 from ledgerfed_api.paging import PageAsked, cut
 from ledgerfed_api.replies import reply_live
 from ledgerfed_api.routes.parameters import DeskOf, FederationId, NodeId, member_of
-from ledgerfed_api.schemas import Node, NodeAnswer, NodeList, ReputationList
+from ledgerfed_api.schemas import Key, Node, NodeAnswer, NodeList, ReputationList
 from ledgerfed_api.view import View
 
 router = APIRouter(prefix="/v1/federations/{federation}/nodes", tags=["nodes"])
@@ -28,9 +29,9 @@ _LAST = (1 << 32) - 1
 
 @router.get("", response_model=NodeList, summary="The registry")
 def list_nodes(request: Request, desk: DeskOf, federation: FederationId, asked: PageAsked) -> Response:
-    """In registry order, each with its newest reputation."""
+    """In registry order, with the nodes that left, each with its keys and its newest reputation."""
     with desk.look(federation) as view:
-        latest = _latest_reputations(view)
+        latest, keys = _latest_reputations(view), read_keys(view.connection, view.id)
         page = cut(
             view,
             desk.cursors,
@@ -39,7 +40,7 @@ def list_nodes(request: Request, desk: DeskOf, federation: FederationId, asked: 
             lambda member: (member.node,),
         )
         document = NodeList(
-            items=[_node(view, member, latest.get(member.node)) for member in page.items],
+            items=[_node(view, member, latest.get(member.node), keys) for member in page.items],
             next_cursor=page.next_cursor,
             next=page.next,
             meta=view.meta(),
@@ -49,11 +50,12 @@ def list_nodes(request: Request, desk: DeskOf, federation: FederationId, asked: 
 
 @router.get("/{node}", response_model=NodeAnswer, summary="One node")
 def get_node(request: Request, desk: DeskOf, federation: FederationId, node: NodeId) -> Response:
-    """By registry index or address."""
+    """By registry index or by any key that it had."""
     with desk.look(federation) as view:
         member = member_of(view, node)
         latest = _latest_reputations(view).get(member.node)
-        return reply_live(request, NodeAnswer(node=_node(view, member, latest), meta=view.meta()))
+        keys = read_keys(view.connection, view.id, member.node)
+        return reply_live(request, NodeAnswer(node=_node(view, member, latest, keys), meta=view.meta()))
 
 
 @router.get(
@@ -106,11 +108,16 @@ def _latest_reputations(view: View) -> dict[int, ReputationRecord]:
     return {record.node: record for record in read_reputations(view.connection, view.id, newest)}
 
 
-def _node(view: View, member: MemberRecord, latest: ReputationRecord | None) -> Node:
+def _node(view: View, member: MemberRecord, latest: ReputationRecord | None, keys: list[KeyRecord]) -> Node:
+    epoch = view.epoch
+    seated = epoch is not None and member.node in epoch.committee
     return Node(
         index=member.node,
         address=to_hex(member.address),
-        epoch=member.epoch,
-        committee=view.start is not None and member.node < view.start.committee,
+        joined=member.joined,
+        left=member.left,
+        seat=epoch.committee.index(member.node) if epoch is not None and seated else None,
+        removed=epoch is not None and epoch.has_removed(member),
+        keys=[Key(epoch=k.epoch, address=to_hex(k.address)) for k in keys if k.node == member.node],
         reputation=None if latest is None else present.reputation(latest),
     )

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Request
 
 from ledgerfed.errors import NotFoundError
 from ledgerfed.protocol.hashing import from_hex
-from ledgerfed.store.reading import read_members
+from ledgerfed.store.reading import read_keys, read_members
 from ledgerfed.store.records import MemberRecord
 from ledgerfed_api.view import Desk, View
 
@@ -38,7 +38,7 @@ NodeId = Annotated[
     str,
     Path(
         pattern="^([0-9]{1,7}|0x[0-9a-fA-F]{40})$",
-        description="Registry index or address of a node",
+        description="Registry index of a node, or a key that it had",
         examples=["3"],
     ),
 ]
@@ -55,11 +55,12 @@ NodeQuery = Annotated[int, Query(alias="node", ge=0, lt=1 << 20, description="Re
 
 
 def member_of(view: View, name: str) -> MemberRecord:
-    """Return the node with a registry index or an address; raises NotFoundError when there is none."""
+    """Return the node with a registry index, or that had a key last; NotFoundError when there is none."""
     members = read_members(view.connection, view.id)
     if name.startswith("0x"):
         address = from_hex("the address", name.lower(), 20)
-        found = next((m for m in members if m.address == address), None)
+        held = [key for key in read_keys(view.connection, view.id) if key.address == address]
+        found = members[max(held, key=lambda key: key.epoch).node] if held else None
     else:
         found = members[int(name)] if int(name) < len(members) else None
     if found is None:

@@ -9,9 +9,14 @@ from ledgerfed.errors import NotFoundError
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import EMPTY, to_hex
 from ledgerfed.protocol.merkle import PositionalTree, build_tree, verify_inclusion
-from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree
-from ledgerfed.store.reading import last_reputation_round, read_reputations, unfinished_rounds
-from ledgerfed.store.records import ReputationRecord, RoundRecord
+from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree, result_hash
+from ledgerfed.store.reading import (
+    last_reputation_round,
+    read_reputations,
+    read_updates,
+    unfinished_rounds,
+)
+from ledgerfed.store.records import ReputationRecord, RoundRecord, UpdateRecord
 from ledgerfed_api import present
 from ledgerfed_api.replies import reply, reply_live
 from ledgerfed_api.routes.parameters import DeskOf, FederationId, NodeQuery, RoundQuery
@@ -25,8 +30,10 @@ _WALK = (
 )
 _LEAF = _WALK + "The root stands in the Sealed event of the round."
 _REPUTATION = _WALK + (
-    "leaf = keccak256(0x00 || 'LF1R' || index || a || b || va || vb || quarantined_until), each number as 32 "
-    "bytes big-endian. The root stands in the Certified event of the round (Genesis for round 0)."
+    "leaf = keccak256(0x00 || 'LF1R' || index || a || b || va || vb || quarantined_until || result), each "
+    "number as 32 bytes big-endian; result = keccak256(0x02 || 'LF1M' || score || heard), the score as "
+    "int256 and each score heard as int32, big-endian, or 32 zero bytes without a score. The root stands in "
+    "the Certified event of the round (Genesis for round 0)."
 )
 
 
@@ -120,15 +127,21 @@ def _reputation_proof(view: View, found: RoundRecord, node: int) -> ReputationPr
         raise NotFoundError(f"node {node} is not registered; the federation has {len(records)} nodes")
     depth = view.begun().depth
     values = [_value(record) for record in records]
-    leaves = {index: value.leaf(index) for index, value in enumerate(values)}
+    verdicts = {record.node: record for record in read_updates(view.connection, view.id, found.number)}
+    results = [_result(verdicts.get(index)) for index in range(len(values))]
+    leaves = {index: value.leaf(index, results[index]) for index, value in enumerate(values)}
+    verdict = verdicts.get(node)
     return ReputationProof(
         kind="reputation",
         round=found.number,
         node=node,
         reputation=present.reputation(records[node]),
+        score=None if verdict is None else verdict.score,
+        heard=[] if verdict is None else list(verdict.heard),
+        result=to_hex(results[node]),
         leaf=to_hex(leaves[node]),
         depth=depth,
-        siblings=_siblings(reputation_tree(values, depth), found.reputation_root, leaves, node),
+        siblings=_siblings(reputation_tree(values, depth, results), found.reputation_root, leaves, node),
         root=to_hex(found.reputation_root),
         transcript=to_hex(found.transcript),
         verify_with=_REPUTATION,
@@ -146,6 +159,10 @@ def _siblings(tree: PositionalTree, root: bytes, leaves: dict[int, bytes], node:
 def _require_position(node: int, depth: int) -> None:
     if node >= 1 << depth:
         raise NotFoundError(f"the tree has {1 << depth} positions, there is no position {node}")
+
+
+def _result(verdict: UpdateRecord | None) -> bytes:
+    return EMPTY if verdict is None else result_hash(verdict.score, verdict.heard)
 
 
 def _value(record: ReputationRecord) -> Reputation:

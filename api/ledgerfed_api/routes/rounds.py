@@ -12,12 +12,10 @@ from ledgerfed.protocol.hashing import from_hex, to_hex
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.model import decode_model
 from ledgerfed.protocol.transcript import Phase
-from ledgerfed.protocol.typed_data import certificate_digest
 from ledgerfed.store.reading import (
     count_rounds,
-    read_certificate,
+    read_fallen,
     read_head,
-    read_members,
     read_rounds,
     read_scores,
     read_updates,
@@ -25,15 +23,16 @@ from ledgerfed.store.reading import (
 from ledgerfed.store.records import RoundRecord, UpdateRecord
 from ledgerfed_api import present
 from ledgerfed_api.paging import PageAsked, cut
+from ledgerfed_api.present_certificates import standing_certificate, void_certificate
 from ledgerfed_api.replies import reply, reply_document, reply_live
 from ledgerfed_api.routes.parameters import DeskOf, FederationId, RoundId
 from ledgerfed_api.schemas import (
-    Certificate,
+    CertificateAnswer,
+    CertificateList,
     ModelAnswer,
     RoundAnswer,
     RoundList,
     ScoreList,
-    Signed,
     UpdateAnswer,
     UpdateList,
 )
@@ -170,14 +169,43 @@ def list_scores(request: Request, desk: DeskOf, federation: FederationId, round_
         return reply(request, view, found, round_id, "scores", build)
 
 
-@router.get("/{round_id}/certificate", response_model=Certificate, summary="Who signed the outcome")
+@router.get("/{round_id}/certificate", response_model=CertificateAnswer, summary="Who signed the outcome")
 def get_certificate(request: Request, desk: DeskOf, federation: FederationId, round_id: RoundId) -> Response:
-    """The quorum's signatures, which the contract checked."""
+    """The quorum's signatures, which the contract checked, and whether a dispute can still void them."""
     with desk.look(federation) as view:
         found = view.round(round_id)
         if found.manifest is None:
-            raise NotFoundError(f"round {found.number} is not certified; see its phase")
-        return reply(request, view, found, round_id, "certificate", lambda: _certificate(view, found))
+            raise NotFoundError(f"round {found.number} has no certificate that stands; see certificates")
+        return reply(
+            request,
+            view,
+            found,
+            round_id,
+            "certificate",
+            lambda: CertificateAnswer(certificate=standing_certificate(view, found), meta=view.meta(found)),
+        )
+
+
+@router.get(
+    "/{round_id}/certificates",
+    response_model=CertificateList,
+    summary="Every certificate, void ones too",
+)
+def list_certificates(
+    request: Request, desk: DeskOf, federation: FederationId, round_id: RoundId
+) -> Response:
+    """Oldest first. A void one is kept with its signatures: it is what a dispute was about."""
+    with desk.look(federation) as view:
+        found = view.round(round_id)
+
+        def build() -> CertificateList:
+            voided = read_fallen(view.connection, view.id, found.number)
+            items = [void_certificate(view, found, record) for record in voided]
+            if found.manifest is not None:
+                items.append(standing_certificate(view, found))
+            return CertificateList(items=items, meta=view.meta(found))
+
+        return reply(request, view, found, round_id, "certificates", build)
 
 
 @router.get("/{round_id}/model", response_model=ModelAnswer, summary="The model that the round left")
@@ -230,28 +258,3 @@ def _update(view: View, found: RoundRecord, name: str) -> UpdateRecord:
     if record is None:
         raise NotFoundError(f"round {found.number} has no update {name}, or its documents are not here yet")
     return record
-
-
-def _certificate(view: View, found: RoundRecord) -> Certificate:
-    manifest, model, root = found.manifest, found.model, found.reputation_root
-    assert manifest is not None
-    assert model is not None
-    assert root is not None
-    addresses = [member.address for member in read_members(view.connection, view.id)]
-    signed = read_certificate(view.connection, view.id, found.number)
-    return Certificate(
-        round=found.number,
-        transcript=to_hex(found.transcript),
-        manifest=to_hex(manifest),
-        model=to_hex(model),
-        reputation_root=to_hex(root),
-        digest=to_hex(certificate_digest(view.record.federation, found.number, found.transcript)),
-        quorum=present.quorum_of(view.begun().committee),
-        signatures=[
-            Signed(
-                validator=s.validator, address=to_hex(addresses[s.validator]), signature=to_hex(s.signature)
-            )
-            for s in signed
-        ],
-        meta=view.meta(found),
-    )

@@ -15,7 +15,21 @@ from ledgerfed_api.routes.parameters import DeskOf, FederationId
 from ledgerfed_api.schemas import Trail
 
 router = APIRouter(prefix="/v1/federations/{federation}/audit", tags=["audit"])
-Kind = Literal["Genesis", "MemberRegistered", "Sealed", "Forced", "Scored", "Certified", "Aborted"]
+Kind = Literal[
+    "Genesis",
+    "MemberRegistered",
+    "MemberLeft",
+    "Sealed",
+    "Forced",
+    "Scored",
+    "Certified",
+    "Aborted",
+    "Disputed",
+    "EpochProposed",
+    "EpochOpened",
+    "OwnershipProposed",
+    "OwnershipTransferred",
+]
 
 
 @router.get("/trail", response_model=Trail, summary="Every event, with block, transaction and time")
@@ -26,7 +40,8 @@ def list_trail(
     asked: PageAsked,
     kind: Annotated[Kind | None, Query(description="Only events of this kind")] = None,
     round_number: Annotated[
-        int | None, Query(alias="round", ge=0, lt=1 << 32, description="Only events of this round")
+        int | None,
+        Query(alias="round", ge=0, lt=1 << 32, description="Only events of this round; 0: of none"),
     ] = None,
 ) -> Response:
     """Oldest first. What a fork took back is kept and marked; each event carries the transcript after it."""
