@@ -1123,7 +1123,7 @@ def _replay(t: bytes32, tail: Bytes[MAX_TAIL], index: uint256, certified: bool) 
     after: bytes32 = t
     forced: bytes32 = empty(bytes32)
     at: uint256 = 0
-    for _: uint256 in range(MAX_TAIL // 96 + 1):
+    for _: uint256 in range(MAX_TAIL // 96):
         if unsafe_add(at, 96) > len(tail):
             break
         kind: uint256 = extract32(tail, at, output_type=uint256)

@@ -74,6 +74,15 @@ class LocalEvm:
         """The code of a contract."""
         return bytes(self._state.get_code(address))
 
+    def load(self, address: bytes, slot: int) -> int:
+        """A word of a contract's storage."""
+        return int(self._state.get_storage(address, slot))
+
+    def store(self, address: bytes, slot: int, value: int) -> None:
+        """Set a word of a contract's storage: for what no number of transactions comes to."""
+        self._state.set_storage(address, slot, value)
+        self._state.lock_changes()
+
     def _apply(self, sender: bytes, to: bytes, data: bytes) -> Receipt:
         state = self._state
         state.execution_context = self._context()

@@ -157,7 +157,7 @@ class Play:
         return tail_of(self.steps[self._last(kind) + 1 :])
 
     def _relayer(self, window: int) -> bytes:
-        """Who relays in the first block in which somebody may: in the second half if the turn is of a culprit."""
+        """Who relays as soon as somebody may: not before the second half if the turn is a culprit's."""
         self.wait()
         relayer = self.ledger.relayer()
         if not self.ledger.node(relayer)["removed"]:
