@@ -529,3 +529,15 @@ def test_a_peer_that_lies_about_its_session_is_not_believed(town: Town) -> None:
     envelope = Envelope(Kind.GOSSIP, "leaves", 0, 1, keccak(b"invented"), 0, keccak(b"data"))
     headers = {"Authorization": write_credentials(envelope, KEYS[0].sign_digest(envelope.digest(FEDERATION)))}
     assert _post(node, b"data", headers).status_code == 409
+
+
+def test_a_body_in_chunks_is_no_longer_than_its_head_said(town: Town) -> None:
+    node = town.nodes[1]
+    lines = f"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n{_line(_credentials(node, b'data'))}"
+    with socket.create_connection(("127.0.0.1", node.port), timeout=5) as member:
+        member.sendall(f"POST /v1/messages HTTP/1.1\r\nHost: a\r\n{lines}\r\n64\r\n{'x' * 100}\r\n".encode())
+        assert member.recv(4096).startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 400 "))
+
+
+def _line(headers: dict[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
