@@ -303,7 +303,11 @@ def test_a_second_genesis_is_no_event_of_a_running_federation(walk_events):
     refused(walk, [*walk.chain.events, replace(again, at=next_place(walk))], "after the deployment")
 
 
-def test_a_node_that_left_forces_nothing_and_its_seat_relays_nothing(walk_events):
+def test_a_node_that_left_forces_nothing_and_relays_nothing(walk_events):
+    opened_ = walk_events(until="opened")
+    openings = opened_.commit({index: opened_.payload(index) for index in (0, 1, 2, 3)})
+    opened_.force(opened_.seal([openings[index] for index in (0, 1, 2)]), openings[3])
+    refused(opened_, None, "3 is the index of no member")
     walk = walk_events(until="decided")
     gone = next(event.member for event in walk.chain.events if isinstance(event, MemberLeft))
     seals = sum(isinstance(event, Sealed) for event in walk.chain.events)
