@@ -2,8 +2,9 @@
 
 It says what eth-tester says, in the words of the wire: hex quantities, error objects, nulls. Where eth-tester
 knows no answer that clients rely on (transactions that wait, `pending`, logs of a block hash) it is made from
-answers that eth-tester does know. Two methods are missing as they are in eth-tester: `anvil_mine`, so that a
-client must do with `evm_mine`, and `eth_getProof`.
+answers that eth-tester does know; where eth-tester searches the whole chain, it is told where to look. Two
+methods are missing as they are in eth-tester: `anvil_mine`, so that a client must do with `evm_mine`, and
+`eth_getProof`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from threading import Lock, Thread
 from typing import Any
 
 from eth.db import get_db_backend
+from eth.exceptions import HeaderNotFound
+from eth.exceptions import TransactionNotFound as EvmTransactionNotFound
 from eth_abi import encode
 from eth_account import Account
+from eth_bloom import BloomFilter
 from eth_tester import EthereumTester, PyEVMBackend
-from eth_tester.exceptions import TransactionFailed, ValidationError
+from eth_tester.backends.pyevm.serializers import serialize_transaction, serialize_transaction_receipt
+from eth_tester.exceptions import TransactionFailed, TransactionNotFound, ValidationError
 from eth_utils import ValidationError as EvmValidationError
 from eth_utils import keccak
 from web3 import EthereumTesterProvider, Web3
@@ -51,7 +56,8 @@ class EthTesterServer:
         account = {"balance": wei, "nonce": 0, "code": b"", "storage": {}}
         state = PyEVMBackend.generate_genesis_state() | dict.fromkeys(fund, account)
         parameters = PyEVMBackend.generate_genesis_params({"gas_limit": gas_limit})
-        self._tester = EthereumTester(_backend(chain_id, parameters, state))
+        self._backend = IndexedBackend(chain_id, parameters, state)
+        self._tester = EthereumTester(self._backend)
         provider = EthereumTesterProvider(self._tester)
         bare = Web3(provider, middleware=[])
         self._request = provider.request_func(bare, bare.middleware_onion)
@@ -147,14 +153,21 @@ class EthTesterServer:
         return self._ask("eth_getTransactionByHash", tx_hash)
 
     def _logs(self, wanted: dict[str, Any]) -> Any:
-        if "blockHash" not in wanted:
-            return self._ask("eth_getLogs", wanted)
-        block = self._ask("eth_getBlockByHash", wanted["blockHash"], False)
-        if block is None:
-            raise RpcError(SERVER_ERROR, "unknown block")
-        span = {"fromBlock": block["number"], "toBlock": block["number"]}
-        rest = {name: value for name, value in wanted.items() if name != "blockHash"}
-        return self._ask("eth_getLogs", rest | span)
+        if "blockHash" in wanted:
+            block = self._ask("eth_getBlockByHash", wanted["blockHash"], False)
+            if block is None:
+                raise RpcError(SERVER_ERROR, "unknown block")
+            first = last = int(block["number"], 16)
+        else:
+            head = int(self._ask("eth_blockNumber"), 16)
+            first, last = (_number(wanted.get(end, "latest"), head) for end in ("fromBlock", "toBlock"))
+        rest = {name: wanted[name] for name in ("address", "topics") if name in wanted}
+        address = bytes.fromhex(rest["address"][2:]) if isinstance(rest.get("address"), str) else None
+        logs: list[Any] = []
+        for number in range(first, last + 1):
+            if address is None or self._backend.may_have_logs_of(number, address):
+                logs += self._ask("eth_getLogs", rest | {"fromBlock": hex(number), "toBlock": hex(number)})
+        return logs
 
     def _send(self, raw: str) -> Any:
         if self._automine:
@@ -171,7 +184,7 @@ class EthTesterServer:
     def _mine(self) -> str:
         waiting, self._waiting = self._waiting, []
         for raw in waiting:
-            self._tester.backend.send_raw_transaction(raw)
+            self._backend.send_raw_transaction(raw)
         self._tester.mine_block()
         return "0x0"
 
@@ -200,11 +213,42 @@ class EthTesterServer:
         return Handler
 
 
-def _backend(chain_id: int, parameters: dict[str, Any], state: dict[bytes, Any]) -> PyEVMBackend:
-    backend = PyEVMBackend(parameters, {})
-    ours = type("Chain", (type(backend.chain),), {"chain_id": chain_id})
-    backend.chain = ours.from_genesis(get_db_backend(), parameters, state)
-    return backend
+class IndexedBackend(PyEVMBackend):
+    """eth-tester's chain with a chain id, which looks transactions up where eth-tester reads every block."""
+
+    def __init__(self, chain_id: int, parameters: dict[str, Any], state: dict[bytes, Any]) -> None:
+        super().__init__(parameters, {})
+        ours = type("Chain", (type(self.chain),), {"chain_id": chain_id})
+        self.chain = ours.from_genesis(get_db_backend(), parameters, state)
+
+    def get_transaction_by_hash(self, transaction_hash: bytes) -> dict[str, Any]:
+        return dict(serialize_transaction(*self._find(transaction_hash), False))
+
+    def get_transaction_receipt(self, transaction_hash: bytes) -> dict[str, Any]:
+        block, transaction, index = self._find(transaction_hash)
+        receipts = block.get_receipts(self.chain.chaindb)
+        vm = self.chain.get_vm()
+        return dict(serialize_transaction_receipt(block, receipts, transaction, index, False, vm))
+
+    def may_have_logs_of(self, number: int, address: bytes) -> bool:
+        """Whether the bloom filter of a block has an address."""
+        return address in BloomFilter(self.chain.get_canonical_block_header_by_number(number).bloom)
+
+    def _find(self, transaction_hash: bytes) -> tuple[Any, Any, int]:
+        try:
+            number, index = self.chain.get_canonical_transaction_index(transaction_hash)
+            block = self.chain.get_canonical_block_by_number(number)
+        except (EvmTransactionNotFound, HeaderNotFound) as error:
+            raise TransactionNotFound(transaction_hash.hex()) from error
+        # After a snapshot came back, the index still has what is gone.
+        if index >= len(block.transactions) or block.transactions[index].hash != transaction_hash:
+            raise TransactionNotFound(transaction_hash.hex())
+        return block, block.transactions[index], index
+
+
+def _number(block: str, head: int) -> int:
+    named = {"earliest": 0}
+    return min(int(block, 16), head) if block.startswith("0x") else named.get(block, head)
 
 
 def _call_object(request: dict[str, str]) -> dict[str, str]:

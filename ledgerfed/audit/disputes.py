@@ -49,8 +49,7 @@ def dispute(windows: Windows, state: LedgerState, event: Disputed, after: bytes)
     if contested is not None:
         told = _reopened(told, contested, event)
     elif state.trace.phase is Phase.OPEN:
-        trace = replace(state.trace, opened_at=after)
-        return replace(told, trace=trace, transcript=after, since=(*state.since, event))
+        return replace(told, transcript=after, since=(*state.since, event))
     else:
         told = replace(told, trace=replace(state.trace, steps=(*state.trace.steps, event)))
     config = state.epoch.config

@@ -12,7 +12,7 @@ from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import to_hex
 
 UNPROVEN = (
-    "block hashes, times and transaction hashes are as the exporter read them: consistent, not proven",
+    "blocks, times and transaction hashes are as the exporter read them: consistent, not proven",
     "so is who owns the federation, and what was announced without ever coming into force",
     "the archive was written by the software that it names, or by anybody else",
 )

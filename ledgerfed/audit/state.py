@@ -30,6 +30,7 @@ RoundStep = Forced | Scored | Certified | Disputed
 class RoundTrace:
     """What the ledger says about one round of an epoch. `ended` is None while the round is under way.
 
+    `opened_at` is the transcript as the seal found it.
     `removed` are the committee members, by index, that disputes had removed when the round was sealed,
     `faulted` the culprits of all disputes since the last outcome that stands, as the certificate found them.
     """

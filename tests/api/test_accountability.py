@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ledgerfed.protocol.hashing import keccak
@@ -225,3 +227,29 @@ def test_the_owner_and_who_may_take_over(serve_with_room) -> None:
 def test_a_federation_without_an_owner_says_so(served) -> None:
     told = served.get("/owner").json()["owner"]
     assert (told["owner"], told["successor"]) == (None, None)
+
+
+def _next_epoch(served, change) -> None:
+    served.chain.propose(change)
+    served.chain.run_round()
+    served.chain.mine(served.chain.config.windows.challenge)
+    served.chain.open_epoch()
+    served.observer.advance()
+
+
+def test_a_certificate_needed_the_quorum_of_its_own_epoch(serve_with_room) -> None:
+    served = serve_with_room
+    _next_epoch(served, served.chain.change(committee=(0, 3)))
+    served.chain.run_round()
+    served.observer.advance()
+    certificates = [served.get(f"/rounds/{n}/certificate").json()["certificate"] for n in (1, 2)]
+    assert [(c["quorum"], len(c["signatures"])) for c in certificates] == [(3, 3), (2, 2)]
+
+
+def test_a_key_that_two_nodes_had_leads_to_the_one_that_had_it_last(serve_with_room) -> None:
+    served = serve_with_room
+    chain = served.chain
+    _next_epoch(served, chain.change(rekeys=[0]))
+    _next_epoch(served, replace(chain.change(joins=1), addresses=(chain.members[0],)))
+    assert served.get(f"/nodes/0x{chain.members[0].hex()}").json()["node"]["index"] == 4
+    assert served.get(f"/nodes/0x{chain.now.members[0].hex()}").json()["node"]["index"] == 0

@@ -140,6 +140,18 @@ def test_disputes_between_a_certificate_and_the_one_that_voids_it_stand_in_its_h
     assert trace.history == fixed.history
 
 
+def test_who_was_convicted_before_the_seal_answers_after_the_certificate_fell_too(begun, walk_scores, verify):
+    walk = begun(nodes=5)
+    walk.dispute(Fault.TWO_LEAVES, 4, 1, nothing(walk))
+    evidence, payloads = walk_scores(walk, range(5))
+    walk.certify(evidence, payloads, SEATS)
+    evidence = walk.dispute(Fault.TWO_RECEIPTS, 3, 1, evidence, contested=True)
+    walk.certify(evidence, payloads, (0, 1, 2))
+    report = verify(walk.history())
+    assert report.passed, report.verdict
+    assert dict(report.rounds[0].rejected) == {3: "V1:proven-fault", 4: "V1:proven-fault"}
+
+
 # --- what the contract can have emitted -------------------------------------------------------------------
 
 
@@ -163,7 +175,7 @@ def test_a_certificate_inside_its_challenge_window_falls_and_later_it_stands(beg
     assert replay(walk, [*before, replace(after, contested=False)]).rounds[0].phase is Phase.CERTIFIED
 
 
-def test_a_fault_of_another_round_voids_nothing(begun, walk_scores):
+def test_a_fault_of_another_round_voidsnothing(begun, walk_scores):
     walk = begun(nodes=5)
     evidence, payloads = walk_scores(walk, range(5))
     walk.certify(evidence, payloads, SEATS)
@@ -272,7 +284,7 @@ def test_a_scored_round_gets_a_new_certify_window_by_a_dispute_and_a_sealed_one_
 def test_who_was_removed_relays_no_more(begun):
     walk = begun(nodes=5)
     turn = walk.config.committee[int.from_bytes(walk.t, "big") % 4]
-    walk.dispute(Fault.TWO_LEAVES, turn, 1, _nothing(walk))
+    walk.dispute(Fault.TWO_LEAVES, turn, 1, nothing(walk))
     walk.seal(list(walk.commit({index: walk.payload(index) for index in range(3)}).values()))
     *before, seal = walk.chain.events
     removed = replace(seal, relayer=walk.members[turn])
@@ -281,7 +293,7 @@ def test_who_was_removed_relays_no_more(begun):
     assert replay(walk).rounds[0].removed == {turn}
 
 
-def _nothing(walk):
+def nothing(walk):
     return RoundEvidence(walk.federation, walk.number, walk.t, (), (), (), (), ())
 
 
@@ -399,7 +411,7 @@ def test_a_certificate_signed_by_who_was_removed_is_refused(walk_events, begun, 
 
 def test_a_removed_member_cannot_sign_a_later_round_of_the_epoch(begun, walk_scores, verify):
     walk = begun(nodes=5)
-    walk.dispute(Fault.TWO_LEAVES, 3, 1, _nothing(walk))
+    walk.dispute(Fault.TWO_LEAVES, 3, 1, nothing(walk))
     evidence, payloads = walk_scores(walk, range(5))
     walk.certify(evidence, payloads, SEATS)
     assert verify(walk.history()).failure.found == "round 1: certificate signed by 3, who was removed"
@@ -409,7 +421,7 @@ def test_a_removed_member_cannot_sign_a_later_round_of_the_epoch(begun, walk_sco
 def test_the_reveal_of_a_removed_member_is_not_heard(begun, walk_scores, verify, moment):
     walk = begun(nodes=5)
     if moment == "before the seal":
-        walk.dispute(Fault.TWO_LEAVES, 3, 1, _nothing(walk))
+        walk.dispute(Fault.TWO_LEAVES, 3, 1, nothing(walk))
         walk.removed = frozenset()
         evidence, payloads = walk_scores(walk, range(5))
         heard = evidence.reveals
@@ -461,7 +473,7 @@ def test_a_culprit_cannot_be_forgiven(begun, walk_scores, verify, where):
         walk = begun(nodes=5)
         if where == "of an aborted round":
             walk.seal(list(walk.commit({index: walk.payload(index) for index in range(3)}).values()))
-            walk.dispute(Fault.TWO_LEAVES, 4, 1, _nothing(walk))
+            walk.dispute(Fault.TWO_LEAVES, 4, 1, nothing(walk))
             walk.abort(Phase.SEALED)
             evidence, payloads = walk_scores(walk, range(5))
         else:

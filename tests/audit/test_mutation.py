@@ -36,7 +36,7 @@ from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import from_hex, keccak
 
 PER_CLASS = 2
-BYTES = 40
+BYTES = 16
 SEED = 20261123
 
 UNPROVEN = {"block_number", "block_hash", "tx_hash", "log_index", "timestamp"}

@@ -20,7 +20,7 @@ from ledgerfed.errors import (
     WaitTimeoutError,
 )
 from ledgerfed.ledger import DemoSigner, demo_key
-from ledgerfed.network import MAX_MESSAGE_BYTES, HttpTransport, Message, Peer
+from ledgerfed.network import MAX_MESSAGE_BYTES, HttpTransport, Message, Peer, courier
 from ledgerfed.network.envelope import Envelope, Kind, write_credentials
 from ledgerfed.network.http_server import MAX_CONNECTIONS, MAX_HEAD_BYTES
 from ledgerfed.network.http_transport import MAX_AT_ONCE
@@ -237,6 +237,15 @@ def test_a_topic_counts_from_its_subscription_on_and_until_then_senders_wait(tow
     time.sleep(0.15)
     node.subscribe("scores", 1)
     assert [m.data for m in _await(node, "scores", 1)] == [b"early"]
+
+
+def test_what_nobody_listens_to_does_not_hold_up_what_follows(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "MAX_PAUSE", 0.01)
+    town.nodes[0].publish("topic of another version", 0, b"?")
+    town.nodes[0].publish("leaves", 0, b"follows")
+    assert [m.data for m in _await(town.nodes[1], "leaves", 1)] == [b"follows"]
 
 
 def test_a_taken_port_is_said_in_one_line(town: Town) -> None:
@@ -520,3 +529,15 @@ def test_a_peer_that_lies_about_its_session_is_not_believed(town: Town) -> None:
     envelope = Envelope(Kind.GOSSIP, "leaves", 0, 1, keccak(b"invented"), 0, keccak(b"data"))
     headers = {"Authorization": write_credentials(envelope, KEYS[0].sign_digest(envelope.digest(FEDERATION)))}
     assert _post(node, b"data", headers).status_code == 409
+
+
+def test_a_body_in_chunks_is_no_longer_than_its_head_said(town: Town) -> None:
+    node = town.nodes[1]
+    lines = f"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n{_line(_credentials(node, b'data'))}"
+    with socket.create_connection(("127.0.0.1", node.port), timeout=5) as member:
+        member.sendall(f"POST /v1/messages HTTP/1.1\r\nHost: a\r\n{lines}\r\n64\r\n{'x' * 100}\r\n".encode())
+        assert member.recv(4096).startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 400 "))
+
+
+def _line(headers: dict[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -98,13 +98,20 @@ def test_what_makes_an_endpoint_untrustworthy_ends_the_node(new_world: Callable,
     with rewritten(devnet.url, forge) as url:
         world.rpc = JsonRpc(url)
         world.start(3)
-        service = _service(world, 3, [])
-        world.agents[3].step(last_round=0)
-        lying = True
         world.rpc = JsonRpc(devnet.url)
-        world.run(2, asleep={3})
+        world.agents[3].step(last_round=0)
+
+        class Turns(NoMail):
+            """The endpoint begins to lie while the node runs."""
+
+            def wait(self, seconds: float) -> bool:
+                nonlocal lying
+                world.run(2, asleep={3})
+                lying = True
+                return False
+
         with pytest.raises(VerificationError, match="do not trust this endpoint"):
-            service.run()
+            _service(world, 3, [], mail=Turns(world)).run()
 
 
 def test_a_contract_of_other_rules_ends_the_node_at_its_first_look(new_world: Callable) -> None:
