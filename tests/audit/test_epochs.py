@@ -24,6 +24,7 @@ from ledgerfed.audit.events import (
 from ledgerfed.audit.rules import Rules, opening_state, replay_rounds
 from ledgerfed.errors import VerificationError
 from ledgerfed.protocol.change import VACANT, Change
+from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.signature import address_of, sign_digest
 from ledgerfed.protocol.transcript import Phase
@@ -206,6 +207,25 @@ def test_the_commit_window_begins_anew_with_the_epoch(begun, walk_one):
     assert replay(walk).rounds[-1].epoch.number == 1
 
 
+@pytest.mark.parametrize("rekeyed", [True, False])
+def test_a_culprit_beside_the_committee_is_back_with_a_new_key_only(begun, rekeyed):
+    walk = begun(nodes=5)
+    nothing = RoundEvidence(walk.federation, 1, walk.t, (), (), (), (), ())
+    walk.dispute(Fault.TWO_LEAVES, 4, 1, nothing)
+    new = keccak(b"new key")
+    keys = (*walk.keys[:4], new) if rekeyed else walk.keys
+    entry = {"indices": (4,), "addresses": (address_of(new),)} if rekeyed else {}
+    change = minimal(walk, **entry)
+    walk.propose(change)
+    walk.abort(Phase.OPEN)
+    walk.open_epoch(change, walk.config, keys)
+    walk.dispute(Fault.TWO_LEAVES, 4, 2, nothing)
+    if rekeyed:
+        assert replay(walk).state.out == {4}
+    else:
+        refused(walk, None, "node 4 was removed before")
+
+
 def test_an_epoch_that_is_due_stays_due_when_the_certificate_falls(begun, walk_scores):
     walk = begun(nodes=5)
     change = minimal(walk)
@@ -283,7 +303,11 @@ def test_a_second_genesis_is_no_event_of_a_running_federation(walk_events):
     refused(walk, [*walk.chain.events, replace(again, at=next_place(walk))], "after the deployment")
 
 
-def test_a_node_that_left_forces_nothing_and_its_seat_relays_nothing(walk_events):
+def test_a_node_that_left_forces_nothing_and_relays_nothing(walk_events):
+    opened_ = walk_events(until="opened")
+    openings = opened_.commit({index: opened_.payload(index) for index in (0, 1, 2, 3)})
+    opened_.force(opened_.seal([openings[index] for index in (0, 1, 2)]), openings[3])
+    refused(opened_, None, "3 is the index of no member")
     walk = walk_events(until="decided")
     gone = next(event.member for event in walk.chain.events if isinstance(event, MemberLeft))
     seals = sum(isinstance(event, Sealed) for event in walk.chain.events)

@@ -476,3 +476,10 @@ def test_an_evidence_of_another_federation_is_refused(begun, walk_one, verify):
     failure = verify(walk.history()).failure
     assert failure.number == 6
     assert "the federation of the evidence" in failure.found
+
+
+def test_a_federation_that_demands_more_updates_than_it_has_members_is_refused(begun, verify):
+    greedy = replace(begun().config, min_updates=5)
+    failure = verify(begun(config=greedy).history()).failure
+    assert failure.number == 4
+    assert failure.found == "4 members, from 5 to 8 are possible"

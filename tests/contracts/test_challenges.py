@@ -201,9 +201,12 @@ def test_without_a_challenge_window_a_certificate_can_fall_in_its_own_block_only
     assert play.challenge(again).logs[0].values["contested"] is False
 
 
-def test_an_aborted_round_is_not_taken_up_again(play_alone):
+@pytest.mark.parametrize("later", [0, 1])
+def test_an_aborted_round_is_not_taken_up_again(play_alone, later):
+    """Not even in the block of the abort, which has the place of a challenge window of no blocks."""
     play = play_alone()
     play.seal().scores().abort()
+    play.ledger.evm.block = play.ledger.state()["end"] + later
     receipted = broken_receipt(play, 0, OTHER_LEAF)
     assert play.refusal(receipted) == "no certified round is inside its challenge window"
     before = play.ledger.state()
