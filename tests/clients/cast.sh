@@ -31,7 +31,7 @@ inputs = next(entry for entry in document["abi"] if entry["type"] == "constructo
 types = ",".join(entry["type"] for entry in inputs)
 print(f"constructor({types})")
 for value in document["constructor"]:
-    print("[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else value)' "$document")
+    print("[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else json.dumps(value).strip(chr(34)))' "$document")
 deployment=$("$cast" send --private-key "$owner" --json --create "$(field bytecode)" "${arguments[@]}")
 contract=$(json contractAddress <<<"$deployment")
 from=$(json blockNumber <<<"$deployment")

@@ -36,7 +36,7 @@ def test_gas_and_fees_are_known(saw):
 
 
 def test_it_finds_logs_receipts_blocks_storage_and_proofs(saw):
-    assert (saw["logs"], saw["sealed_logs"], saw["in_block"]) == ("9", "1", "1")
+    assert (saw["logs"], saw["sealed_logs"], saw["in_block"]) == ("10", "1", "1")
     assert (saw["receipt"], saw["transaction"], saw["storage"], saw["proof"]) == (
         "equal",
         "0x2",

@@ -4,7 +4,7 @@ import pytest
 from client_programs import run_script
 
 ROUND = ["Sealed", "Forced", "Scored", "Certified"]
-GENESIS = [*["MemberRegistered"] * 4, "Genesis"]
+GENESIS = [*["MemberRegistered"] * 4, "Genesis", "OwnershipTransferred"]
 
 
 @pytest.fixture(scope="module")
