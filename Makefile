@@ -10,11 +10,12 @@ CLIENTS := tests/clients/node_modules/.package-lock.json
 demo: $(VENV)/installed
 	$(BIN)/ledgerfed demo
 
+# Two workers for two cores; a file's tests stay together, since they share chains and databases.
 test: lint analyse $(CLIENTS)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: lint analyse $(CLIENTS)
-	$(BIN)/pytest -m "slow or not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "slow or not slow"
 
 bench-chain: $(VENV)/installed-test $(CLIENTS)
 	$(BIN)/python tests/benchmarks/chain_throughput.py

@@ -114,7 +114,7 @@ class HttpTransport:
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"peers of {index}", daemon=True)
         self._thread.start()
         self._couriers: dict[int, Courier] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._run(self._start(listener, peers))
         self.host, self.port = host, self._server.port
 
@@ -273,16 +273,20 @@ class HttpTransport:
         """Take the members as they are now; send to those with an address that were not known before."""
         self._members = tuple(peer.address for peer in peers)
         for index, peer in enumerate(peers):
-            if peer.url is not None and index != self._index and index not in self._couriers:
+            known = self._couriers.get(index)
+            if peer.url is not None and index != self._index and (known is None or known.url != peer.url):
+                if known is not None:
+                    self._tasks.pop(index).cancel()
+                    await known.close()
                 courier = Courier(self._federation, self._index, self._signer, index, peer.url)
                 self._couriers = {**self._couriers, index: courier}
-                self._tasks.append(asyncio.create_task(courier.run()))
+                self._tasks[index] = asyncio.create_task(courier.run())
 
     async def _stop(self) -> None:
         await self._server.stop()
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for courier in self._couriers.values():
             await courier.close()
         await self._loop.shutdown_default_executor()

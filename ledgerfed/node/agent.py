@@ -136,10 +136,10 @@ class NodeAgent:
                 self._relayer.acknowledge()
                 self._relayer.while_open()
         elif desk.view.phase is Phase.SEALED:
-            self._trainer.while_sealed()
             if desk.sits:
                 self._validator.while_sealed()
                 self._relayer.while_sealed()
+            self._trainer.while_sealed()  # last: a leaf that cannot be forced must not silence the others
         else:
             self._trainer.while_scored()
             if desk.sits:

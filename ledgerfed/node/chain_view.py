@@ -79,9 +79,10 @@ class ChainView:
     `block_hash` is EMPTY before the first look. `members` are addresses by index, VACANT where a node has
     left; the first `founders` stand in the genesis registry. `configs` are those of all epochs. `seal` is
     the last one and `history` every transition since, into the next open phase. `removed` are the committee
-    members removed in this epoch, `convicted` the culprits of all disputes ever, `faulted` of those since the
-    last outcome that stands, by index. `next_epoch` was announced; it is `due` once the round has ended in
-    which it was. `before_certificate` is the view that a challenge leads back to while `contestable`.
+    members removed in this epoch, `convicted` all who cannot be removed again before another epoch, `faulted`
+    the culprits since the last outcome that stands, by index. `next_epoch` was announced; it is `due` once
+    the round has ended in which it was. `before_certificate` is the view that a challenge leads back to while
+    `contestable`.
     """
 
     federation: Federation
@@ -307,6 +308,7 @@ class ChainView:
             min_updates=change.min_updates,
             configs=(*self.configs, event.config_hash),
             removed=frozenset(),
+            convicted=self.convicted - frozenset((*self.committee, *change.committee, *change.indices)),
             next_epoch=None,
             due=False,
             before_certificate=None,

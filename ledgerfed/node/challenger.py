@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ledgerfed.errors import (
+    ConfigurationError,
     ConflictError,
     InvalidValueError,
     NotFoundError,
@@ -37,9 +38,10 @@ from ledgerfed.protocol.manifest import Manifest, Outcome, Verdict
 from ledgerfed.protocol.reputation import reputation_tree
 from ledgerfed.protocol.score import lower_median
 from ledgerfed.protocol.transcript import Phase
-from ledgerfed.protocol.transition import Certify, tail_of
+from ledgerfed.protocol.transition import Certify, Fault, tail_of
 
 _REFUSALS = (
+    ConfigurationError,  # it cannot pay
     ConflictError,
     InvalidValueError,
     NotFoundError,
@@ -57,14 +59,14 @@ class Challenger:
     def __init__(self, desk: Desk, validator: Validator) -> None:
         self._desk = desk
         self._validator = validator
-        self._refused: set[tuple[int, bytes]] = set()
+        self._refused: set[tuple[Fault, int, bytes]] = set()
         self._found: dict[tuple[int, bytes], int] = {}
         self._checked = b""
 
     def look(self) -> None:
         """Send the first proof whose turn it is."""
         for culprit, proof in self._proofs():
-            tried = (culprit, self._desk.view.transcript) in self._refused
+            tried = (proof.fault, culprit, self._desk.view.transcript) in self._refused
             if culprit not in self._desk.view.convicted and not tried and self._is_my_turn(culprit):
                 self._send(culprit, proof)
                 return
@@ -75,7 +77,7 @@ class Challenger:
         try:
             desk.sent(name, desk.ports.ledger.challenge(desk.ports.signer, proof))
         except _REFUSALS as error:
-            self._refused.add((culprit, desk.view.transcript))
+            self._refused.add((proof.fault, culprit, desk.view.transcript))
             desk.note("reverted", f"{name}: {error}")
 
     def _is_my_turn(self, culprit: int) -> bool:
@@ -108,13 +110,13 @@ class Challenger:
 
     def _broken_receipts(self) -> Iterator[tuple[int, Challenge]]:
         desk, view, notebook = self._desk, self._desk.view, self._desk.notebook
-        if view.phase is Phase.OPEN or view.seal is None or notebook.sealed is None:
+        if view.phase is Phase.OPEN or view.seal is None or notebook.rooted is None:
             return
-        sealed = {item.index: item.leaf for item in notebook.sealed}
+        sealed = {item.index: item.leaf for item in notebook.rooted}
         for (relayer, index), receipt in notebook.receipts.items():
             if view.members[relayer] != view.seal.relayer or sealed.get(index) == receipt.subject:
                 continue
-            tree = walk.make_seal(notebook.sealed, desk.config.depth)
+            tree = walk.make_seal(notebook.rooted, desk.config.depth)
             yield (
                 relayer,
                 BrokenReceipt(

@@ -22,7 +22,7 @@ from ledgerfed.ledger.transactions import MinedTransaction
 from ledgerfed.node.archive import Archive
 from ledgerfed.node.chain_view import ChainView
 from ledgerfed.node.lookout import Lookout
-from ledgerfed.node.membership import followed, require_member
+from ledgerfed.node.membership import followed, require_known, require_member
 from ledgerfed.node.messages import BLOB, EVIDENCE, PROPOSAL, RECEIPT, SIGNATURE, TOPICS, Statement
 from ledgerfed.node.notebook import Notebook
 from ledgerfed.node.ports import Blobs, Journal, Ledger, Message, Transport
@@ -73,7 +73,7 @@ class Desk:
         deployed_in: int,
         on_progress: Callable[[Progress], None],
     ) -> None:
-        self.config = config
+        self.config = self._founding_config = config
         self.index = index
         self.ports = ports
         self.head = 0
@@ -111,7 +111,8 @@ class Desk:
         require_member(view, self.index, self.ports.signer.address)
         if view.config_hash != self.view.config_hash:
             self._peers = len(view.members)
-            self.config = followed(self.config, self._config(view), view)
+            known = self.config if self.config.hash() in view.configs else self._founding_config
+            self.config = followed(require_known(known, view), self._config(view), view)
         self.head = view.block
         before, self.view = self.view, view
         if rewound:
@@ -121,7 +122,7 @@ class Desk:
             self.proposals, self._written = {}, {}
             self._said, self._noted, self._missed = {}, {}, {}
             self._recall_fallen()
-        elif view.transcript != before.transcript:
+        elif rewound or view.transcript != before.transcript:
             self.notebook.follow(view)
 
     def _turn_page(self, view: ChainView) -> None:

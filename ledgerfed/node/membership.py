@@ -20,18 +20,26 @@ def require_member(view: ChainView, index: int, address: bytes) -> None:
         )
 
 
+def require_known(config: FederationConfig, view: ChainView) -> FederationConfig:
+    """Return a configuration if it is, or was, that of the federation.
+
+    Raises:
+        ConfigurationError: it never was.
+    """
+    if config.hash() not in view.configs:
+        raise ConfigurationError(
+            f"the contract was deployed for the configuration {to_hex(view.configs[0])}, this node has "
+            f"{to_hex(config.hash())}; ask for the right one"
+        )
+    return config
+
+
 def followed(before: FederationConfig, after: FederationConfig, view: ChainView) -> FederationConfig:
     """Return `after`, the configuration of the view's epoch, if a node that knew `before` can follow it.
 
     Raises:
-        ConfigurationError: `before` was never the federation's, or `after` changes what is fixed or
-            contradicts what the contract enforces.
+        ConfigurationError: `after` changes what is fixed, or contradicts what the contract enforces.
     """
-    if before.hash() not in view.configs:
-        raise ConfigurationError(
-            f"the contract was deployed for the configuration {to_hex(view.configs[0])}, this node has "
-            f"{to_hex(before.hash())}; ask for the right one"
-        )
     try:
         before.require_successor(after)
     except InvalidValueError as error:

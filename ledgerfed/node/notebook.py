@@ -48,13 +48,15 @@ class Notebook:
     """The pieces of round `view.round`, as one node has verified them.
 
     `certificates` maps committee index and transcript to a signature over it, `receipts` relayer and index
-    to a receipt, `conflicts` fault and signer to two statements that cannot both stand.
+    to a receipt, `conflicts` fault and signer to two statements that cannot both stand. `rooted` are the
+    leaves under the seal's root, whoever signed them.
     """
 
     config: FederationConfig
     view: ChainView
     leaves: dict[int, SignedLeaf] = field(default_factory=dict)
     sealed: tuple[SignedLeaf, ...] | None = None
+    rooted: tuple[SignedLeaf, ...] | None = None
     openings: dict[int, Opening] = field(default_factory=dict)
     commitments: dict[int, SignedScoreCommitment] = field(default_factory=dict)
     scored: tuple[SignedScoreCommitment, ...] | None = None
@@ -68,7 +70,7 @@ class Notebook:
         """Take note that the ledger has moved within this round or changed branch; judge everything again."""
         pieces = tuple(self._pieces())
         self.view = view
-        self.sealed = self.scored = None
+        self.sealed = self.rooted = self.scored = None
         self.openings, self.commitments, self.reveals = {}, {}, {}
         for piece in pieces:
             self._take_in(piece)
@@ -92,8 +94,10 @@ class Notebook:
             return
         known = self.certificates.setdefault(signer, {})
         digest = certificate_digest(self.view.federation, statement.round, subject)
-        if len(known) < MAX_SUBJECTS and self._signed(digest, statement.signature, signer, "a certificate"):
+        if subject not in known and self._signed(digest, statement.signature, signer, "a certificate"):
             known[subject] = statement.signature
+            if len(known) > MAX_SUBJECTS:  # the oldest: disputes make honest validators sign again
+                del known[next(iter(known))]
 
     def take_receipt(self, statement: Statement) -> None:
         """Take in a committee member's receipt for a leaf that this node knows, if it is one."""
@@ -126,6 +130,14 @@ class Notebook:
             view.federation, view.round, item.index, item.leaf, view.opened_at, item.deadline
         )
         return self._signed(digest, item.signature, item.index, "a leaf")
+
+    def _is_committed(self, item: SignedScoreCommitment) -> bool:
+        """Whether the validator at the commitment's index has signed it over the sealed transcript."""
+        view = self.view
+        digest = score_commitment_digest(
+            view.federation, view.round, item.index, item.commitment, view.sealed_transcript
+        )
+        return self._signed(digest, item.signature, item.index, "a score commitment")
 
     def effective_leaves(self) -> dict[int, bytes]:
         """Return the leaf that counts per index, as far as the sealed set is known."""
@@ -201,7 +213,10 @@ class Notebook:
         for leaves in (fragment.leaves, _ascending(self.leaves)):  # a relayer that died has shown no set
             if view.seal is None or self.sealed is not None or len(leaves) != view.seal.n:
                 continue
-            if seal_root(self.config, self.fragment(leaves=leaves)) == view.seal.root:
+            if seal_root(self.config, self.fragment(leaves=leaves)) != view.seal.root:
+                continue
+            self.rooted = leaves
+            if all(self.is_signed(item) for item in leaves):
                 self.sealed = leaves
 
     def _take_openings(self, fragment: RoundEvidence) -> None:
@@ -218,10 +233,7 @@ class Notebook:
             known = self.commitments.get(item.index)
             if known == item:
                 continue
-            digest = score_commitment_digest(
-                view.federation, view.round, item.index, item.commitment, view.sealed_transcript
-            )
-            if not self._signed(digest, item.signature, item.index, "a score commitment"):
+            if not self._is_committed(item):
                 continue
             if known is None:
                 self.commitments[item.index] = item
@@ -232,7 +244,8 @@ class Notebook:
         for commitments in (fragment.commitments, _ascending(self.commitments)):
             if view.phase is not Phase.SCORED or self.scored is not None or not commitments:
                 continue
-            if score_root(self.config, self.fragment(commitments=commitments)) == view.score_root:
+            rooted = score_root(self.config, self.fragment(commitments=commitments)) == view.score_root
+            if rooted and all(self._is_committed(item) for item in commitments):
                 self.scored = commitments
 
     def _take_reveals(self, fragment: RoundEvidence) -> None:

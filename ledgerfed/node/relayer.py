@@ -9,13 +9,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ledgerfed.consensus.authenticate import score_root
 from ledgerfed.ledger.transactions import MinedTransaction
 from ledgerfed.node import walk
 from ledgerfed.node.desk import Desk
 from ledgerfed.node.messages import RECEIPT, Statement
+from ledgerfed.node.notebook import Notebook
 from ledgerfed.node.validator import Validator
 from ledgerfed.protocol.change import VACANT
 from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf
@@ -31,15 +32,15 @@ class Relayer:
     def __init__(self, desk: Desk, validator: Validator) -> None:
         self._desk = desk
         self._validator = validator
-        self._reread = b""
+        self._reread: Notebook | None = None
 
     def acknowledge(self) -> None:
         """Sign receipts for the leaves that have come in, if it is this member's turn."""
         desk, opened_at = self._desk, self._desk.view.opened_at
         if desk.rank() != 0:
             return
-        if self._reread != opened_at:
-            self._reread = opened_at
+        if self._reread is not desk.notebook:
+            self._reread = desk.notebook
             self._read_acknowledged()
         if desk.recalled(SEAL, opened_at) is None:
             for leaf in desk.notebook.sealable():
@@ -49,7 +50,7 @@ class Relayer:
         """Seal when every member's leaf is here, or patience is over."""
         desk, view = self._desk, self._desk.view
         leaves = desk.notebook.sealable()
-        if not desk.may_relay() or len(leaves) < desk.config.min_updates:
+        if not desk.may_relay() or len(leaves) < desk.config.min_updates or self._would_break_a_receipt():
             return
         if desk.patient() and len(leaves) < sum(member != VACANT for member in view.members):
             return
@@ -93,17 +94,16 @@ class Relayer:
     def _read_acknowledged(self) -> None:
         """Take the leaves that were acknowledged before a restart into the notebook, before any other."""
         desk = self._desk
-        for index in range(len(desk.view.members)):
-            data = desk.recalled(f"leaf {index}", desk.view.opened_at)
-            if data is not None:
-                desk.notebook.merge(RoundEvidence.from_bytes(data), desk.index)
+        for leaf in self._acknowledged():
+            desk.notebook.merge(desk.notebook.fragment(leaves=(leaf,)), desk.index)
 
     def _receipt(self, leaf: SignedLeaf) -> None:
         desk, view = self._desk, self._desk.view
         if not desk.is_due(f"receipt {leaf.index}"):
             return
         fragment = desk.notebook.fragment(leaves=(leaf,)).to_bytes()
-        desk.remembered(f"leaf {leaf.index}", view.opened_at, lambda: fragment)
+        kept = desk.remembered(f"leaf {leaf.index}", view.opened_at, lambda: fragment)
+        leaf = RoundEvidence.from_bytes(kept).leaves[0]
         digest = receipt_digest(view.federation, view.round, leaf.index, leaf.leaf, view.opened_at)
         signature = desk.ports.signer.sign_digest(digest)
         receipt = Statement(view.round, desk.index, leaf.index, leaf.leaf, signature)
@@ -111,8 +111,21 @@ class Relayer:
         desk.say(RECEIPT, f"receipt {leaf.index}", receipt.to_bytes())
 
     def _all_leaves(self) -> bytes:
-        notebook = self._desk.notebook
-        return notebook.fragment(leaves=notebook.sealable()).to_bytes()
+        """Every leaf acknowledged about this transcript, and every other one that is good for a seal."""
+        leaves = {leaf.index: leaf for leaf in self._desk.notebook.sealable()}
+        leaves.update({leaf.index: leaf for leaf in self._acknowledged()})
+        return self._desk.notebook.fragment(leaves=tuple(leaves[i] for i in sorted(leaves))).to_bytes()
+
+    def _acknowledged(self) -> Iterator[SignedLeaf]:
+        desk = self._desk
+        for index in range(len(desk.view.members)):
+            data = desk.recalled(f"leaf {index}", desk.view.opened_at)
+            if data is not None:
+                yield RoundEvidence.from_bytes(data).leaves[0]
+
+    def _would_break_a_receipt(self) -> bool:
+        """Whether an acknowledged leaf is void by now, as a change of branch can make it."""
+        return any(leaf.deadline <= self._desk.head for leaf in self._acknowledged())
 
     def _all_commitments(self) -> bytes:
         notebook = self._desk.notebook

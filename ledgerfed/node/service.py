@@ -102,6 +102,7 @@ class NodeService:
     def _step(self, last_round: int | None) -> bool:
         try:
             busy = self._agent.step(last_round)
+            self._meet()
         except _FATAL:
             raise
         except LedgerFedError as error:
@@ -111,11 +112,15 @@ class NodeService:
             self._failures = min(self._failures + 1, 16)
             return False
         self._failures = 0
-        if self._agent.view.members != self._members:
-            self._members = self._agent.view.members
-            self._on_members(self._members)
         self._watch_blocks()
         return busy
+
+    def _meet(self) -> None:
+        """Say who the members are when an epoch has changed them."""
+        members = self._agent.view.members
+        if members != self._members:
+            self._on_members(members)
+            self._members = members
 
     def _watch_blocks(self) -> None:
         """Say so when the chain stands still: nothing can happen then, and nothing else would show why."""

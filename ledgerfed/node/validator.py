@@ -170,10 +170,11 @@ class Validator:
 
     def _say_signature(self, outcome: Outcome) -> None:
         desk, view = self._desk, self._desk.view
-        if not desk.is_due("signature"):
+        key = f"signature after {to_hex(view.transcript)}"
+        if not desk.is_due(key):
             return
         after = walk.certified_transcript(outcome, view.transcript)
         signature = desk.ports.signer.sign_digest(walk.make_certificate(outcome, view.transcript))
         statement = Statement(view.round, desk.index, desk.index, after, signature)
         desk.notebook.take_certificate(statement)
-        desk.say(SIGNATURE, "signature", statement.to_bytes())
+        desk.say(SIGNATURE, key, statement.to_bytes())

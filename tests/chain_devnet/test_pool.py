@@ -60,9 +60,8 @@ class Model:
             return False
         if same:
             old = same[0]
-            return tx.max_fee >= old.max_fee * 1.1 and tx.max_priority_fee >= max(
-                old.max_priority_fee * 1.1, old.max_priority_fee + 1
-            )
+            tip = max(old.max_priority_fee * 11, (old.max_priority_fee + 1) * 10)
+            return tx.max_fee * 10 >= old.max_fee * 11 and tx.max_priority_fee * 10 >= tip
         free = self.first_free(tx.sender)
         gapped = sum(old.nonce > free for old in own)
         room = len(self.waiting) < LIMITS.total and len(own) < LIMITS.account

@@ -80,6 +80,7 @@ def test_an_epoch_that_cannot_be_is_refused_before_anything_is_sent(
         assert refused.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_node_joins_a_running_federation(members: Federation, tmp_path: Path) -> None:
     place = owned(members)
     document = json.loads(members.file.read_text())

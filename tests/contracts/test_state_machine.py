@@ -470,7 +470,7 @@ def walk(make, walks, length):
 
 def test_random_walks_keep_contract_and_model_together(local_evm):
     """Many walks where a step costs least, each with an EVM of its own; together they meet everything."""
-    met = walk(lambda **terms: deploy(local_evm(), **terms), walks=40, length=60)
+    met = walk(lambda **terms: deploy(local_evm(), **terms), walks=60, length=60)
     assert {what for what in EVERYTHING if not met[what]} == set()
 
 

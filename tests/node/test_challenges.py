@@ -10,10 +10,12 @@ from ledgerfed.ledger import demo_key
 from ledgerfed.node import validator, walk
 from ledgerfed.node.challenger import Challenger
 from ledgerfed.node.messages import EVIDENCE, RECEIPT, SIGNATURE, Statement
+from ledgerfed.node.notebook import Notebook
 from ledgerfed.node.relayer import Relayer
 from ledgerfed.node.validator import Validator
 from ledgerfed.protocol.evidence import SignedLeaf, SignedScoreCommitment
 from ledgerfed.protocol.hashing import keccak
+from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.transition import Fault
 from ledgerfed.protocol.typed_data import (
     certificate_digest,
@@ -216,3 +218,55 @@ def test_a_proof_that_the_contract_refuses_stops_nobody(world) -> None:
     world.assert_one_history()
     assert world.reasons(1) == ["admitted"] * 4
     assert "reverted" in world.steps()
+
+
+def test_a_branch_that_gives_leaves_more_time_convicts_no_relayer(new_world) -> None:
+    """The same round opens later on another branch: what was acknowledged about it before stays promised."""
+    world = new_world(config={"min_updates": 1})
+    world.start()
+    world.run(1, until=lambda: all(a.view.phase is Phase.SCORED for a in world.agents.values()))
+    snapshot = world.rpc.call("evm_snapshot")
+    late = (int.from_bytes(world.view().transcript, "big") + 1) % 4
+
+    def three_have_committed() -> bool:
+        rounds = [agent.view.round for index, agent in world.agents.items() if index != late]
+        return set(rounds) == {2} and world.steps(round_number=2).count("commit") >= 3
+
+    world.run(2, asleep={late}, until=three_have_committed)
+    assert world.rpc.call("evm_revert", snapshot)
+    for _ in range(6):
+        world.rpc.call("evm_mine")
+    for agent in world.agents.values():
+        agent.step(2)
+    world.run(2)
+    world.assert_one_history()
+    assert world.view().convicted == frozenset()
+
+
+def test_a_set_with_the_right_root_and_wrong_signatures_is_not_taken_for_the_sealed_one(world) -> None:
+    world.run(1, until=lambda: all(a._desk.notebook.sealed for a in world.agents.values()))
+    known = world.agents[0]._desk.notebook
+    good = known.fragment(leaves=known.sealed)
+    unsigned = tuple(replace(item, signature=bytes(65)) for item in known.sealed)
+    page = Notebook(world.config, known.view)
+    page.merge(known.fragment(leaves=unsigned), 3)
+    assert page.sealed is None
+    page.merge(good, 0)
+    assert page.sealed == known.sealed
+
+
+def test_who_is_seated_again_can_be_convicted_again(new_world) -> None:
+    world = new_world(owner=OWNER.address)
+    world.start()
+    hostile = (world.relayer() + 1) % 4
+    world.run(1, until=lambda: all(a._desk.notebook.sealed for a in world.agents.values()))
+    world.agents[hostile]._desk.ports.transport.publish(EVIDENCE, hostile, second_leaf(world, hostile))
+    world.run(1, until=lambda: bool(world.view().removed))
+    world.announce(world.config, {})
+    world.run(9, until=lambda: world.view().epoch == 1)
+    assert (world.view().removed, world.view().convicted) == (frozenset(), frozenset())
+    last = world.view().round
+    world.run(last, until=lambda: all(a._desk.notebook.sealed for a in world.agents.values()))
+    world.agents[hostile]._desk.ports.transport.publish(EVIDENCE, hostile, second_leaf(world, hostile))
+    world.run(last, until=lambda: bool(world.view().removed))
+    assert world.view().removed == {hostile}

@@ -101,3 +101,18 @@ def test_a_configuration_that_nobody_has_stops_the_round_and_nothing_else(owned)
     owned.run(4)
     owned.assert_one_history()
     assert owned.view().certified[-1].config_hash == after.hash()
+
+
+def test_a_branch_without_the_epoch_is_followed_too(owned) -> None:
+    owned.announce(replace(owned.config, min_updates=3), {})
+    owned.run(2)
+    snapshot = owned.gateway()._rpc.call("evm_snapshot")
+    owned.run(3, until=lambda: all(agent.view.epoch == 1 for agent in owned.agents.values()))
+    assert owned.gateway()._rpc.call("evm_revert", snapshot)
+    owned.gateway()._rpc.call("evm_mine")
+    for agent in owned.agents.values():
+        agent.step(0)
+        assert agent.view.epoch == 0
+    owned.run(3)
+    owned.assert_one_history()
+    assert owned.view().epoch == 1

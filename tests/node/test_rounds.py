@@ -44,7 +44,7 @@ def test_the_model_is_the_exact_pooled_fit_of_what_was_admitted(world) -> None:
     assert model.contributors == 4
     assert model_to_theta(model) == pytest.approx(np.linalg.solve(precision, moment), abs=1e-8)
     assert model_to_precision(model) == pytest.approx(precision, rel=1e-4, abs=1e-2)
-    X, y = (np.concatenate(part) for part in zip(*(b.train.sample() for b in world.benches), strict=True))
+    X, y = (np.concatenate(part) for part in zip(*(b.train.sample() for b in world.benches[:4]), strict=True))
     pooled = np.linalg.lstsq(X, y)[0]
     assert model_to_theta(model) == pytest.approx(pooled, abs=0.02), "equal noise: close to the plain fit"
 

@@ -35,7 +35,7 @@ class NoMail:
 def _service(world, index: int, told: list[Progress], **options: object) -> NodeService:
     stop = options.pop("stop", threading.Event())
     mail = options.pop("mail", NoMail(world))
-    return NodeService(world.config, world.agents[index], mail, stop, 0.02, told.append, **options)
+    return NodeService(world.agents[index], mail, stop, 0.02, told.append, **options)
 
 
 def _documents(world, index: int) -> list[bytes]:
