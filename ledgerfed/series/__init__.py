@@ -5,6 +5,7 @@ from ledgerfed.series.drift import DriftMonitor, DriftRule, DriftStatus, drift_s
 from ledgerfed.series.panel import Modality, Panel
 from ledgerfed.series.split import Split, Window, split
 from ledgerfed.series.standardise import TARGET, Standardisation, channel_column, standardisation
+from ledgerfed.series.windows import per_period, summarise
 
 __all__ = [
     "TARGET",
@@ -21,6 +22,8 @@ __all__ = [
     "align",
     "channel_column",
     "drift_status",
+    "per_period",
     "split",
     "standardisation",
+    "summarise",
 ]
