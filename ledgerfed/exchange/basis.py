@@ -4,7 +4,9 @@ Rules:
 - the columns stand in this order: target lags, channel terms, calendar terms, intercept;
 - the document names everything that gives a column its meaning, in integers and strings only; its hash is
   the basis id, the schema of every update on it;
-- scales are not part of it: each node standardises with its own, and they never leave it.
+- target and channels are in units of the node's own mean and spread, which never leave it, unless the basis
+  pins a public centre or scale (an instrument's range, a clinical reference): then a node that saw a channel
+  stand still, or hardly at all, still speaks of the same thing.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ WAVES = tuple(
     f"{wave}:{cycle}:{k}" for cycle in CYCLES for k in range(1, MAX_HARMONIC + 1) for wave in ("sin", "cos")
 )
 """Calendar terms: sine and cosine that go round k times in a cycle; known ahead."""
+MICRO = 1_000_000
+"""What a pinned centre or scale counts in: millionths of the channel's unit."""
 _MAX_LAG = 1 << 16
 _MAX_SPAN = 1 << 10
 
@@ -69,14 +73,20 @@ class ChannelTerm:
       where nothing stands, as if the reading were infinitely old;
     - `mean:k` and `sd:k` are mean and population deviation of `held` over those of the k grid steps ending at
       that lag where a reading stands, and 0 if it stands at none.
+
+    `scale` and `centre`, in millionths of the channel's unit, replace the node's own spread and mean; the
+    scale 0 and the centre None leave them.
     """
 
     modality: str
     channels: tuple[str, ...]
     lag: int
     transform: str = STANDARD
+    scale: int = 0
+    centre: int | None = None
 
     def __post_init__(self) -> None:
+        _require_units(self.modality, self.scale, self.centre)
         require_range(f"the lag of {self.modality!r}", self.lag, 0, _MAX_LAG)
         kind, colon, steps = self.transform.partition(":")
         if kind in (MEAN, SD) and colon:
@@ -122,7 +132,7 @@ class Basis:
     """The columns of a design: `target` in `unit` on a grid of `period` seconds, and what explains it.
 
     Where a lag of the target is missing, the last value up to `hold` steps before it stands in; with 0, the
-    default, such a row is left out.
+    default, such a row is left out. `scale` and `centre` pin the target's units as those of a `ChannelTerm`.
     """
 
     target: str
@@ -133,9 +143,12 @@ class Basis:
     calendar: tuple[str, ...] = ()
     intercept: bool = True
     hold: int = 0
+    scale: int = 0
+    centre: int | None = None
 
     def __post_init__(self) -> None:
         require_range("the period of a basis", self.period, 1, 1 << 40)
+        _require_units(self.target, self.scale, self.centre)
         for lag in self.lags:
             require_range("a lag of the target", lag, 1, _MAX_LAG)
         for term in self.calendar:
@@ -198,11 +211,14 @@ class Basis:
                     "modality": term.modality,
                     "transform": term.transform,
                 }
+                | _pinned(term)
                 for term in self.channels
             ],
             "intercept": self.intercept,
             "period": self.period,
-            "target": {"lags": list(self.lags), "name": self.target, "unit": self.unit} | hold,
+            "target": {"lags": list(self.lags), "name": self.target, "unit": self.unit}
+            | hold
+            | _pinned(self),
         }
 
     @staticmethod
@@ -220,15 +236,35 @@ class Basis:
                 document["period"],
                 tuple(target["lags"]),
                 tuple(
-                    ChannelTerm(t["modality"], tuple(t["channels"]), t["lag"], t["transform"])
+                    ChannelTerm(
+                        t["modality"],
+                        tuple(t["channels"]),
+                        t["lag"],
+                        t["transform"],
+                        t.get("scale", 0),
+                        t.get("centre"),
+                    )
                     for t in document["channels"]
                 ),
                 tuple(document["calendar"]),
                 document["intercept"],
                 target.get("hold", 0),
+                target.get("scale", 0),
+                target.get("centre"),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidValueError(f"not the document of a basis: {error!r}") from error
         if basis.document() != document:
             raise InvalidValueError("the document of the basis holds more than a basis; remove unknown keys")
         return basis
+
+
+def _require_units(name: str, scale: int, centre: int | None) -> None:
+    require_range(f"the scale of {name!r}", scale, 0, (1 << 53) - 1)
+    if centre is not None:
+        require_range(f"the centre of {name!r}", centre, -(1 << 53) + 1, (1 << 53) - 1)
+
+
+def _pinned(term: Basis | ChannelTerm) -> dict[str, int]:
+    scale = {"scale": term.scale} if term.scale else {}
+    return scale if term.centre is None else scale | {"centre": term.centre}

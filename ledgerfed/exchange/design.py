@@ -4,8 +4,8 @@ Rules:
 - row t holds only what is known when t is forecast: lags of 1 and more, and lag 0 of what is known ahead;
 - a row with a missing value is left out, never imputed; a padded column (`ChannelTerm.padded`) is 0 instead,
   and what it stands for is in `Design.standing`;
-- the target and the channels are in units of the node's own training window; a padded channel that had no
-  spread there has no unit and stays 0.
+- the target and the channels are in units of the node's own training window, or in those that the basis pins;
+  a padded channel that had no spread there, and no pinned scale, has no unit and stays 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ledgerfed.errors import InvalidValueError
-from ledgerfed.exchange.basis import AGE, ANY, HELD, MEAN, OBSERVED, STANDARD, Basis, ChannelTerm
+from ledgerfed.exchange.basis import AGE, ANY, HELD, MEAN, MICRO, OBSERVED, STANDARD, Basis, ChannelTerm
 from ledgerfed.exchange.calendar import calendar_column
 from ledgerfed.series.align import AlignedPanel
 from ledgerfed.series.arrays import Booleans, Floats, Times
@@ -92,7 +92,7 @@ def design(panel: AlignedPanel, basis: Basis, scale: Standardisation) -> Design:
     )
     if found != wanted:
         raise InvalidValueError(f"{panel.name!r} measures {found}, the basis is for {wanted}")
-    y = scale.apply(TARGET, panel.target)
+    y = _in_units(scale, TARGET, panel.target, basis)
     past = _hold(y, basis.hold)
     columns = [_back(past, lag) for lag in basis.lags]
     columns += [_channel(panel, term, scale) for term in basis.channels]
@@ -133,21 +133,27 @@ def _channel(panel: AlignedPanel, term: ChannelTerm, scale: Standardisation) -> 
         flags = (stacked != 0).any(axis=0).astype(np.float64)
         return _back(np.where(np.isnan(stacked).any(axis=0), np.nan, flags), term.lag)
     if term.kind == STANDARD:
-        return _back(scale.apply(column, values[0]), term.lag)
+        return _back(_in_units(scale, column, values[0], term), term.lag)
     if term.kind in (OBSERVED, AGE):
         age = modality.age[:, modality.channels.index(term.channels[0])]
         fresh = 1.0 if term.kind == OBSERVED else 1 / (1 + np.maximum(age, 0) / panel.period)
         return _back(np.where(age >= 0, fresh, np.nan), term.lag)
-    held = _held(scale, column, values[0])
+    held = _held(scale, column, values[0], term)
     if term.kind == HELD:
         return _back(held, term.lag)
     return _back(_statistic(held, term), term.lag)
 
 
-def _held(scale: Standardisation, column: str, values: Floats) -> Floats:
-    if not scale.has_spread(column):
+def _in_units(scale: Standardisation, column: str, values: Floats, term: ChannelTerm | Basis) -> Floats:
+    mean, sd = scale.moments(column)
+    centre = mean if term.centre is None else term.centre / MICRO
+    return np.asarray((values - centre) / (term.scale / MICRO if term.scale else sd))
+
+
+def _held(scale: Standardisation, column: str, values: Floats, term: ChannelTerm) -> Floats:
+    if not term.scale and not scale.has_spread(column):
         return values * 0
-    return np.clip(scale.apply(column, values), -HELD_BOUND, HELD_BOUND)
+    return np.clip(_in_units(scale, column, values, term), -HELD_BOUND, HELD_BOUND)
 
 
 def _statistic(held: Floats, term: ChannelTerm) -> Floats:

@@ -50,6 +50,11 @@ class Standardisation:
         at = self._index(column)
         return np.asarray(self.mean[at] + self.sd[at] * values)
 
+    def moments(self, column: str) -> tuple[float, float]:
+        """Return mean and deviation of a column; raises NotFoundError for an unknown column."""
+        at = self._index(column)
+        return float(self.mean[at]), float(self.sd[at])
+
     def has_spread(self, column: str) -> bool:
         """Return whether the column moved in the window; raises NotFoundError for an unknown column."""
         return self.columns[self._index(column)] not in self.flat
