@@ -36,7 +36,9 @@ class SmallProfile:
         object.__setattr__(self, "r", read_only_floats("r", self.r, (len(self.r),)))
         levinson(self.r)
         if not self.n > self.lags:
-            raise InvalidValueError(f"{self.n} values cannot tell {self.lags} lags from noise; send fewer lags")
+            raise InvalidValueError(
+                f"{self.n} values cannot tell {self.lags} lags from noise; send fewer lags"
+            )
 
     @property
     def lags(self) -> int:
@@ -62,7 +64,7 @@ class SmallProfile:
         gram, moment = toeplitz(self.r)[np.ix_(chosen, chosen)], self.r[chosen]
         weight = self.n / self.s2
         L = np.linalg.cholesky(weight * gram)
-        z = np.linalg.solve(L, weight * moment)
+        z = np.asarray(np.linalg.solve(L, weight * moment), dtype=np.float64)
         unexplained = weight * float(self.r[0]) - float(z @ z)
         return Information(self.n, self.s2, L.T, z, max(0.0, unexplained))
 
@@ -131,4 +133,4 @@ def theta(r: Floats) -> Floats:
 def toeplitz(r: Floats) -> Floats:
     """Return the symmetric matrix r_{|i-j|}, [M + 1, M + 1]."""
     index = np.arange(len(r))
-    return r[np.abs(index[:, None] - index)]
+    return np.asarray(r[np.abs(index[:, None] - index)], dtype=np.float64)

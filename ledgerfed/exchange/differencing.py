@@ -13,7 +13,7 @@ from ledgerfed.protocol.hashing import require_range
 from ledgerfed.series.arrays import Floats
 
 _REMAINDER = 1e-7
-"""What a division may leave of a polynomial that the difference divides: rounding in coefficients of order 1."""
+"""What division may leave of a polynomial that the difference divides: the rounding of its coefficients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +62,7 @@ class Difference:
             rest[power : power + len(divisor)] -= quotient[power] * divisor
         left = float(np.abs(rest).max())
         if not left <= _REMAINDER:
-            raise InvalidValueError(f"{self} leaves {left} of the autoregression; it has not these unit roots")
+            raise InvalidValueError(
+                f"{self} leaves {left} of the autoregression; it has not these unit roots"
+            )
         return -quotient[1:]

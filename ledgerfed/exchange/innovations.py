@@ -71,7 +71,8 @@ class Innovations:
     def arma(self) -> tuple[Floats, Floats]:
         """Return the coefficients a and b, float64 [m] each: det(I - Fz) and det(I - (F - KH)z)."""
         closed = self.F - np.outer(self.K, self.H)
-        return -np.poly(self.F)[1:].real, np.poly(closed)[1:].real
+        autoregression, moving_average = _characteristic(self.F), _characteristic(closed)
+        return -autoregression[1:], moving_average[1:]
 
 
 def observable_form(ar: ArrayLike, ma: ArrayLike, variance: float = 1.0) -> Innovations:
@@ -156,7 +157,13 @@ def _filtered_covariance(model: StateSpace, tolerance: float) -> Floats:
             break
         if np.abs(C - before).max() <= tolerance * np.abs(C).max():
             return C
-    raise InvalidValueError(f"the filter does not settle in 2^{_DOUBLINGS} steps; drop states that y never shows")
+    raise InvalidValueError(
+        f"the filter does not settle in 2^{_DOUBLINGS} steps; drop states that y never shows"
+    )
+
+
+def _characteristic(matrix: Floats) -> Floats:
+    return np.asarray(np.real(np.poly(matrix)), dtype=np.float64)
 
 
 def _finite(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Floats:

@@ -59,18 +59,26 @@ def step_up(reflections: ArrayLike) -> Floats:
     return ar
 
 
-def step_down(ar: ArrayLike) -> Floats:
-    """Return the partial autocorrelations [p] of the stable model a [p].
+def step_down(ar: ArrayLike, bound: float | None = None) -> Floats:
+    """Return the partial autocorrelations [p] of the model a [p].
+
+    Args:
+        bound: below 1: bring each one that lies beyond it back to ±bound, before it is taken out of the
+            lower orders; by default a model that is not stable is refused.
 
     Raises:
-        InvalidValueError: the model is not stable; a unit root must be differenced out first.
+        InvalidValueError: the model is not stable and there is no bound, or the bound is not below 1.
     """
     ar = coefficients("the coefficients", ar)
+    if bound is not None and not 0 <= bound < 1:
+        raise InvalidValueError(f"the bound of partial autocorrelations lies in [0, 1), got {bound}")
     reflections = np.zeros(len(ar))
     for order in range(len(ar), 0, -1):
-        k = float(ar[-1])
+        k = float(ar[-1]) if bound is None else float(np.clip(ar[-1], -bound, bound))
         if not abs(k) < 1:
-            raise InvalidValueError(f"not stable: partial autocorrelation {k} at lag {order}; difference first")
+            raise InvalidValueError(
+                f"not stable: partial autocorrelation {k} at lag {order}; difference first, or give a bound"
+            )
         reflections[order - 1] = k
         ar = (ar[:-1] + k * ar[-2::-1]) / ((1 - k) * (1 + k))
     return reflections
