@@ -68,7 +68,7 @@ class Participant:
 
 
 def last_days(train: int, test: int, back: int = 0) -> Windows:
-    """Return the windows of a daily panel: `test` days that end `back` days before it, `train` before them."""
+    """Return the windows of a daily panel: `test` days ending `back` days before it, `train` before them."""
 
     def windows(panel: Panel) -> tuple[Window, Window]:
         stop = len(panel) - back
