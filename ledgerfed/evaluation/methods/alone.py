@@ -40,16 +40,12 @@ def own_ridge(nodes: Sequence[Trained], _: int) -> Result:
 def ridge(X: Floats, y: Floats) -> tuple[Floats, float]:
     """Return ridge coefficients, float64 [d], and the effective degrees of freedom they use."""
     U, s, Vt = np.linalg.svd(X, full_matrices=False)
-    best: tuple[float, Floats, float] | None = None
-    for penalty in PENALTIES:
-        kept = s * s / (s * s + penalty)
-        theta = Vt.T @ (kept / np.maximum(s, np.finfo(float).tiny) * (U.T @ y))
-        left_out = (y - X @ theta) / np.maximum(1 - (U * U) @ kept, 1e-2)
-        loss = float(left_out @ left_out)
-        if best is None or loss < best[0]:
-            best = (loss, theta, float(kept.sum()))
-    assert best is not None
-    return best[1], best[2]
+    turned = U.T @ y
+    kept = s * s / (s * s + PENALTIES[:, None])
+    theta = (kept / np.maximum(s, np.finfo(float).tiny) * turned) @ Vt
+    left_out = (y - theta @ X.T) / np.maximum(1 - kept @ (U * U).T, 1e-2)
+    best = int(np.argmin((left_out * left_out).sum(axis=1)))
+    return np.asarray(theta[best], dtype=np.float64), float(kept[best].sum())
 
 
 def _naive(node: Trained) -> Prediction:
@@ -72,7 +68,7 @@ def _native(node: Trained) -> Prediction:
 def _least_squares(node: Trained) -> Prediction:
     X, y = node.rows
     theta, _, rank, _ = np.linalg.lstsq(X, y)
-    return linear_prediction(node, theta, float(rank))
+    return linear_prediction(node, np.asarray(theta, dtype=np.float64), float(rank))
 
 
 def _ridge(node: Trained) -> Prediction:
