@@ -38,8 +38,8 @@ PLAUSIBLE: Final = {
     "HR": (20, 300), "K": (1, 12), "Lactate": (0.1, 40), "MAP": (20, 200), "MechVent": (0, 1),
     "Mg": (0.2, 10), "NIDiasABP": (10, 200), "NIMAP": (20, 200), "NISysABP": (30, 300), "Na": (90, 190),
     "PaCO2": (10, 200), "PaO2": (20, 700), "Platelets": (1, 2_000), "RespRate": (3, 80), "SaO2": (40, 100),
-    "SysABP": (30, 300), "Temp": (25, 45), "TroponinI": (0, 500), "TroponinT": (0, 100), "Urine": (0, 3_000), "WBC": (0.1, 500),
-    "Weight": (30, 300), "pH": (6.5, 8),
+    "SysABP": (30, 300), "Temp": (25, 45), "TroponinI": (0, 500), "TroponinT": (0, 100), "Urine": (0, 3_000),
+    "WBC": (0.1, 500), "Weight": (30, 300), "pH": (6.5, 8),
 }
 # fmt: on
 """Lowest and highest reading of each variable that is kept, in its unit; wide, to catch artefacts only."""
