@@ -53,7 +53,7 @@ class SmallProfile:
     def information(self, lags: Sequence[int]) -> Information:
         """Return what the profile says about a basis of these lags of the target and nothing else.
 
-        RᵀR = n/s² · r_{|i-j|} and Rᵀz = n/s² · r_i over the lags i, j.
+        RᵀR = n/s² · r_{|i-j|} and Rᵀz = n/s² · r_i over the lags i, j, with the noise s² about their fit.
 
         Raises:
             InvalidValueError: a lag is beyond those of the profile, or repeated.
@@ -62,11 +62,11 @@ class SmallProfile:
         if not chosen.size or len(set(lags)) != len(lags) or not 1 <= min(lags) <= max(lags) <= self.lags:
             raise InvalidValueError(f"the profile knows the lags 1..{self.lags}, asked for {list(lags)}")
         gram, moment = toeplitz(self.r)[np.ix_(chosen, chosen)], self.r[chosen]
-        weight = self.n / self.s2
-        L = np.linalg.cholesky(weight * gram)
-        z = np.asarray(np.linalg.solve(L, weight * moment), dtype=np.float64)
-        unexplained = weight * float(self.r[0]) - float(z @ z)
-        return Information(self.n, self.s2, L.T, z, max(0.0, unexplained))
+        L = np.asarray(np.linalg.cholesky(gram), dtype=np.float64)
+        z = np.asarray(np.linalg.solve(L, moment), dtype=np.float64)
+        s2 = (float(self.r[0]) - float(z @ z)) * self.n / (self.n - len(chosen))
+        scale = np.sqrt(self.n / s2)
+        return Information(self.n, s2, scale * L.T, scale * z, float(self.n - len(chosen)))
 
 
 def small_profile(y: Floats, lags: int) -> SmallProfile:
