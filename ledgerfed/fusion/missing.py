@@ -4,9 +4,11 @@ A node that lacks columns m sends what its columns o and its target say; RᵀR a
 ridge. Three ways to fuse such messages:
 
 1. **zero padding**: add them up as they are. Cheap, and biased where m explains what o does not;
-2. **moment-EM** (`pool_moments`): maximum likelihood of the joint second moments of (x, y) under normality,
-   by EM on blocks. E-step: the missing block's expected moments given the observed ones, M-step: pool
-   (Little & Rubin, Statistical Analysis with Missing Data, 3rd ed., 11.2). It reads messages, never rows;
+2. **moment-EM** (`pool_moments`): the maximum likelihood of normal columns x with one covariance, y = xᵀθ + ε
+   and a noise variance of its own at each node, by EM on blocks. E-step: the missing block's expected moments
+   given the node's x_o and y; M-step: pool, then the noise (Little & Rubin, Statistical Analysis with Missing
+   Data, 3rd ed., 11.2 and 11.4). It reads messages, never rows. One noise for all, the textbook's joint
+   normal (x, y), is biased as soon as nodes differ in noise: the E-step then reads too much into a noisy y;
 3. **completion** (`complete_own`): a node fills its own message with the columns it lacks as the federation
    predicts them from those it has, x_m = B x_o with B from the precision of the last global model. One
    E-step a round: in the first round B is zero, which is zero padding; as completed messages enter the
@@ -21,7 +23,7 @@ direction that x_o does not predict; summed naively, the E-step's second moments
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,34 +39,26 @@ MAX_STEPS = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """Pooled second moments of (x, y) about zero, each node's rows in units of its own noise.
-
-    `joint` float64 [d + 1, d + 1], y last, is the average over rows; `mass` the sum of n / s² over nodes;
-    `steps` how many EM steps it took.
+    """What EM pools: `xx` float64 [d, d], second moments of the columns about zero, averaged over rows;
+    `theta` float64 [d]; `noise` float64 [nodes], the noise variance of each node given all columns;
+    `steps`, how many EM steps it took (0 when nobody lacks a column).
     """
 
-    joint: Floats
-    mass: float
+    xx: Floats
+    theta: Floats
+    noise: Floats
     steps: int
-
-    @property
-    def xx(self) -> Floats:
-        """The moments of the columns, float64 [d, d]: as good as a precision for `conditional`."""
-        return self.joint[:-1, :-1]
-
-    @property
-    def theta(self) -> Floats:
-        """The coefficients of y on all columns, float64 [d]."""
-        return np.asarray(np.linalg.solve(self.xx, self.joint[:-1, -1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Pattern:
-    """The sums over the nodes that have the same columns: moments [d + 1, d + 1], zero where missing."""
+class _Node:
+    """A message in raw units: moments of (x, y) [d + 1, d + 1], zero where missing, over `n` rows."""
 
     present: Booleans
     moments: Floats
-    mass: float
+    n: float
+    s2: float
+    weight: float
 
 
 def present_columns(info: Information) -> Booleans:
@@ -135,35 +129,44 @@ def pool_moments(
     tolerance: float = TOLERANCE,
     max_steps: int = MAX_STEPS,
 ) -> Moments:
-    """Return the joint moments that make the messages most likely, by EM over the missing blocks.
+    """Return the coefficients and moments that make the messages most likely, by EM over missing blocks.
 
-    Nodes with the same columns are added up first, so a step costs d³ for each pattern, not for each node.
+    Nodes that have every column keep the noise that they claim, so that without missing blocks θ is that of
+    the plain sum. For the others it is estimated about θ, on n less the columns they have.
 
     Raises:
         InvalidValueError: lengths differ, a weight is negative, or some column is at no node.
         FitError: it does not converge within `max_steps`.
     """
-    patterns = _patterns(infos, present, [1.0] * len(infos) if weights is None else weights)
-    mass = sum(pattern.mass for pattern in patterns)
-    joint = _start(patterns, mass)
-    if all(pattern.present.all() for pattern in patterns):
-        return Moments(joint, mass, 0)
+    nodes = _nodes(infos, present, [1.0] * len(infos) if weights is None else weights)
+    moments = _maximise([n.moments for n in nodes], nodes, np.array([n.s2 for n in nodes]))
+    if all(node.present.all() for node in nodes):
+        return moments
     change = np.inf
     for step in range(1, max_steps + 1):
-        pooled = np.asarray(sum(_expected(pattern, joint) for pattern in patterns)) / mass
-        scale = np.sqrt(np.diag(pooled))
-        change = float(np.abs((pooled - joint) / np.outer(scale, scale)).max())
-        joint = pooled
+        last, moments = moments, _step(nodes, moments, step)
+        change = _change(last, moments)
         if change <= tolerance:
-            return Moments(joint, mass, step)
+            return moments
     raise FitError(
         f"EM still moves by {change:.1e} after {max_steps} steps; too few nodes have the missing columns"
     )
 
 
-def _patterns(
+def fuse_completed(
+    infos: Sequence[Information], present: Sequence[Booleans], weights: Sequence[float], moments: Moments
+) -> Floats:
+    """Return the precision of `moments.theta`, float64 [d, d]: that of the completed messages, added up.
+
+    It counts what the nodes saw, not what EM put in its place; that B is an estimate too is left out.
+    """
+    completed = [complete_own(i, mask, moments.xx) for i, mask in zip(infos, present, strict=True)]
+    return np.asarray(sum(w * info.precision() for w, info in zip(weights, completed, strict=True)))
+
+
+def _nodes(
     infos: Sequence[Information], present: Sequence[Booleans], weights: Sequence[float]
-) -> list[_Pattern]:
+) -> list[_Node]:
     widths = {info.width for info in infos} | {len(mask) for mask in present}
     if len(widths) != 1 or len(infos) != len(present) or len(infos) != len(weights):
         raise InvalidValueError(
@@ -172,41 +175,72 @@ def _patterns(
         )
     if min(weights) < 0 or not sum(weights) > 0:
         raise InvalidValueError(f"weights must not be negative nor all zero, got {list(weights)}")
-    if not np.any(present, axis=0).all():
-        raise InvalidValueError(f"no node has column {int(np.argmin(np.any(present, axis=0)))}; leave it out")
-    grouped: dict[bytes, _Pattern] = {}
-    for info, mask, weight in zip(infos, present, weights, strict=True):
-        with_y = np.append(mask, True)
-        known = np.outer(with_y, with_y)
-        old = grouped.get(with_y.tobytes(), _Pattern(with_y, np.zeros(known.shape), 0.0))
-        moments = old.moments + weight * np.where(known, _moments(info), 0.0)
-        grouped[with_y.tobytes()] = _Pattern(with_y, moments, old.mass + weight * info.n / info.s2)
-    return list(grouped.values())
+    having = np.any([mask for mask, w in zip(present, weights, strict=True) if w > 0], axis=0)
+    if not having.all():
+        raise InvalidValueError(f"no node has column {int(np.argmin(having))}; leave it out")
+    return [
+        _Node(mask, _raw(info, mask), info.n, info.s2, weight)
+        for info, mask, weight in zip(infos, present, weights, strict=True)
+    ]
 
 
-def _moments(info: Information) -> Floats:
+def _raw(info: Information, present: Booleans) -> Floats:
     rows = np.column_stack([info.R, info.z])
     moments = rows.T @ rows
     moments[-1, -1] = second_moment(info)
-    return np.asarray(moments)
+    known = np.append(present, True)
+    return np.where(np.outer(known, known), moments * info.s2, 0.0)
 
 
-def _start(patterns: Sequence[_Pattern], mass: float) -> Floats:
-    """Zero padding, with the spread that each column has where it stands: positive definite."""
-    total = np.asarray(sum(pattern.moments for pattern in patterns))
-    seen = np.asarray(sum(pattern.mass * pattern.present for pattern in patterns))
-    return np.asarray((total + np.diag(np.diag(total) * (mass - seen) / seen)) / mass)
+def _step(nodes: Sequence[_Node], moments: Moments, step: int) -> Moments:
+    filled = [_expected(node, moments, float(s2)) for node, s2 in zip(nodes, moments.noise, strict=True)]
+    return replace(_maximise(filled, nodes, moments.noise), steps=step)
 
 
-def _expected(pattern: _Pattern, joint: Floats) -> Floats:
-    o = pattern.present
+def _maximise(filled: Sequence[Floats], nodes: Sequence[_Node], noise: Floats) -> Moments:
+    """The M-step: columns pooled by rows, θ by precision, then the noise about it."""
+    rows = sum(node.weight * node.n for node in nodes)
+    pooled = np.asarray(sum(node.weight * m for node, m in zip(nodes, filled, strict=True))) / rows
+    scaled = [node.weight / s2 * m for node, s2, m in zip(nodes, noise, filled, strict=True)]
+    normal = np.asarray(sum(scaled))
+    theta = np.linalg.solve(normal[:-1, :-1], normal[:-1, -1])
+    contrast = np.append(-theta, 1.0)
+    about = [
+        node.s2 if node.present.all() else float(contrast @ m @ contrast) / _freedom(node)
+        for node, m in zip(nodes, filled, strict=True)
+    ]
+    return Moments(pooled[:-1, :-1], theta, np.array(about), 0)
+
+
+def _freedom(node: _Node) -> float:
+    return max(node.n - float(node.present.sum()), 1.0)
+
+
+def _expected(node: _Node, moments: Moments, s2: float) -> Floats:
+    """The E-step: the node's moments with their expectation, given x_o and y, in the missing block."""
+    o = np.append(node.present, True)
     if o.all():
-        return pattern.moments
-    B = conditional(joint, o)
-    moments = pattern.moments.copy()
-    known = moments[np.ix_(o, o)]
-    spread = joint[np.ix_(~o, ~o)] - B @ joint[np.ix_(o, ~o)]
-    moments[np.ix_(~o, o)] = B @ known
-    moments[np.ix_(o, ~o)] = (B @ known).T
-    moments[np.ix_(~o, ~o)] = B @ known @ B.T + pattern.mass * (spread + spread.T) / 2
-    return moments
+        return node.moments
+    B, spread = _missing_given(moments, s2, o)
+    filled = node.moments.copy()
+    known = filled[np.ix_(o, o)]
+    filled[np.ix_(~o, o)] = B @ known
+    filled[np.ix_(o, ~o)] = (B @ known).T
+    filled[np.ix_(~o, ~o)] = B @ known @ B.T + node.n * spread
+    return filled
+
+
+def _missing_given(moments: Moments, s2: float, known: Booleans) -> tuple[Floats, Floats]:
+    """Return regression and spread of the missing columns given x_o and y, at a node with noise s2."""
+    covariance = moments.xx @ moments.theta
+    total = float(moments.theta @ covariance) + s2
+    joint = np.block([[moments.xx, covariance[:, None]], [covariance[None, :], np.array([[total]])]])
+    B = conditional(joint, known)
+    spread = joint[np.ix_(~known, ~known)] - B @ joint[np.ix_(known, ~known)]
+    return B, (spread + spread.T) / 2
+
+
+def _change(last: Moments, now: Moments) -> float:
+    scale = np.sqrt(np.diag(now.xx))
+    moved = np.abs(now.xx - last.xx) / np.outer(scale, scale)
+    return float(max(moved.max(), np.abs((now.theta - last.theta) * scale).max()))
