@@ -41,13 +41,17 @@ def concentrated(filtered: Filtered, series: Floats, restarts: Booleans, burn: i
     rows = late & (filtered.diffuse == 0)
     n = int(rows.sum())
     variances = filtered.variances[:, rows]
+    # rounding may drive the variance of a candidate at the edge below 0: it gets the likelihood -inf
+    usable = np.asarray((np.isfinite(variances) & (variances > 0)).all(axis=1))[:, None]
+    variances = np.where(usable, variances, 1.0)
     weighted = (series[rows] - filtered.predictions[:, rows]) / np.sqrt(variances)[:, :, None]
+    weighted = np.where(usable[:, :, None], weighted, 0.0)
     coefficients, squares = _least_squares(weighted)
     logdet = np.log(variances).sum(axis=1) + np.log(filtered.diffuse[late & ~rows]).sum()
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = squares / n
         loglike = -0.5 * (n * (np.log(2 * np.pi * scale) + 1) + logdet)
-    possible = squares > np.finfo(np.float64).eps * n
+    possible = usable[:, 0] & (squares > np.finfo(np.float64).eps * n)
     return Concentrated(np.where(possible, loglike, -np.inf), scale, coefficients, n)
 
 
