@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
 from typing import Final
@@ -50,7 +50,8 @@ class Case:
 class Participant:
     """A node of a case: its training rows, and its design up to the end of the test window.
 
-    `test` bool [T] marks the rows to forecast, `naive` float64 [n] is the naive forecast of them.
+    `test` bool [T] marks the rows to forecast, `naive` float64 [n] is the naive forecast of them, and
+    `naive_spread` the root mean square of its error in training.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Participant:
     through: Design
     test: Booleans
     naive: Floats
+    naive_spread: float
     scale: Standardisation
 
     @property
@@ -106,7 +108,8 @@ def participants(case: Case, horizon: int = 1) -> tuple[Participant, ...]:
     if not found:
         raise InvalidValueError(f"no node of {case.name!r} has {MIN_TRAIN} rows to train on")
     return tuple(
-        _named(participant, family) for participant, family in zip(found, cycle(case.families), strict=False)
+        replace(participant, family=family)
+        for participant, family in zip(found, cycle(case.families), strict=False)
     )
 
 
@@ -133,12 +136,11 @@ def _participant(case: Case, panel: Panel, basis: Basis, horizon: int) -> Partic
         return None
     through = whole.within(Window(train.start, test.stop))
     seen = rows[: test.stop]
-    return Participant(panel.name, "", whole.within(train), through, seen, last[: test.stop][seen], scale)
-
-
-def _named(participant: Participant, family: str) -> Participant:
-    p = participant
-    return Participant(p.name, family, p.train, p.through, p.test, p.naive, p.scale)
+    before = whole.rows[train.rows] & ~np.isnan(last[train.rows])
+    moved = (whole.y - last)[train.rows][before]
+    spread = float(np.sqrt(np.mean(moved * moved))) if moved.any() else 1.0
+    naive = last[: test.stop][seen]
+    return Participant(panel.name, "", whole.within(train), through, seen, naive, spread, scale)
 
 
 def _last_value(whole: Design, lag: int, hold: int) -> Floats:

@@ -50,10 +50,7 @@ def ridge(X: Floats, y: Floats) -> tuple[Floats, float]:
 
 def _naive(node: Trained) -> Prediction:
     p = node.participant
-    _, y = p.answers
-    lag = np.abs(np.diff(p.train.y[p.train.rows]))
-    sd = float(np.sqrt(np.mean(lag * lag))) if len(lag) else 1.0
-    return Prediction(p.naive, np.full(len(y), sd))
+    return Prediction(p.naive, np.full(len(p.naive), p.naive_spread))
 
 
 def _native(node: Trained) -> Prediction:
