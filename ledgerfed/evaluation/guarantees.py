@@ -14,7 +14,7 @@ from ledgerfed.evaluation.methods.pooled import pooled_least_squares
 from ledgerfed.evaluation.methods.result import Trained, train
 from ledgerfed.evaluation.metrics import geometric_mean
 from ledgerfed.evaluation.scenarios import Case, participants
-from ledgerfed.exchange import Information, dequantise, information, quantise
+from ledgerfed.exchange import RIDGE, Information, dequantise, information, quantise
 from ledgerfed.fusion import fuse
 from ledgerfed.protocol.payload import InformationUpdate, encode_update
 from ledgerfed.protocol.score import ONE
@@ -56,11 +56,14 @@ class Harm:
 
 
 def exactness(case: Case) -> Exactness:
-    """Return how exactly one round meets the centralized fit with weights 1 / s², all nodes honest."""
+    """Return how exactly one round meets the centralized fit, all nodes honest.
+
+    That is least squares on everybody's rows with the weights 1 / s² and the same prior.
+    """
     nodes = [train(participant) for participant in participants(case)]
-    exact = [information(*node.rows, node.rows[1], 1.0, ridge=0.0) for node in nodes]
+    exact = [information(*node.rows, node.rows[1], 1.0) for node in nodes]
     fused, _ = fuse(exact, [1.0] * len(exact))
-    pooled = pooled_least_squares(nodes, [1.0 / info.s2 for info in exact])
+    pooled = pooled_least_squares(nodes, [1.0 / info.s2 for info in exact], RIDGE * len(exact))
     updates = _quantised([node.information for node in nodes])
     before, _ = fuse([node.information for node in nodes], [1.0] * len(nodes))
     after, _ = fuse([dequantise(update) for update in updates], [1.0] * len(nodes))
