@@ -29,7 +29,7 @@ import numpy as np
 
 from ledgerfed.errors import FitError, InvalidValueError
 from ledgerfed.exchange.information import RIDGE, Information
-from ledgerfed.fusion.square_root import from_rows, second_moment
+from ledgerfed.fusion.square_root import residual_about, second_moment, triangular
 from ledgerfed.series.arrays import Booleans, Floats
 
 TOLERANCE = 1e-8
@@ -100,12 +100,14 @@ def complete_own(info: Information, present: Booleans, precision: Floats) -> Inf
     B = conditional(precision, present)
     if present.all():
         return info
-    rows = np.zeros((2 * info.width, info.width))
-    rows[: info.width, present] = info.R[:, present]
-    rows[: info.width, ~present] = info.R[:, present] @ B.T
-    rows[info.width :] = np.sqrt(RIDGE) * np.diag((~present).astype(np.float64))
-    response = np.concatenate([info.z, np.zeros(info.width)])
-    return from_rows(info, rows, response, second_moment(info))
+    d = info.width
+    rows = np.zeros((2 * d, d))
+    rows[:d, present] = info.R[:, present]
+    rows[:d, ~present] = info.R[:, present] @ B.T
+    rows[d:] = np.sqrt(RIDGE) * np.diag((~present).astype(np.float64))
+    R, z = triangular(rows, np.concatenate([info.z, np.zeros(d)]))
+    residual = residual_about(info, onto_present(np.asarray(np.linalg.solve(R, z)), present, precision))
+    return Information(info.n, info.s2, R, z, residual)
 
 
 def onto_present(theta: Floats, present: Booleans, precision: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""From weighted rows to square-root information: the one place in fusion where R and z are made."""
+"""Square-root information beyond one node's rows: weighted rows stacked up, and errors about another θ."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ def second_moment(info: Information) -> float:
     return info.residual + float(fitted @ fitted) + RIDGE * float(theta @ theta)
 
 
-def from_rows(own: Information, rows: Floats, response: Floats, yy: float) -> Information:
-    """Return the information with RᵀR = rowsᵀ rows and Rᵀz = rowsᵀ response; `n` and s² are `own`'s.
+def residual_about(info: Information, theta: Floats) -> float:
+    """Return the sum of squares of a node's y about X θ, in units of its s², from its message alone."""
+    away = info.R @ (theta - info.theta())
+    ridge = RIDGE * float(info.theta() @ info.theta() - theta @ theta)
+    return max(0.0, info.residual + float(away @ away) + ridge)
 
-    Args:
-        rows: float64 [m, d] in units of the noise, m >= d, of full rank.
-        response: float64 [m].
-        yy: the squared length of the whole response, so that the residual is yy - |z|² (less the ridge's
-            part, which is no error of a row).
+
+def triangular(rows: Floats, response: Floats) -> tuple[Floats, Floats]:
+    """Return R float64 [d, d] with a positive diagonal and z [d]: RᵀR = rowsᵀ rows, Rᵀz = rowsᵀ response.
+
+    `rows` float64 [m, d] and `response` [m] are in units of the noise.
 
     Raises:
         InvalidValueError: the rows do not determine every coefficient.
@@ -38,6 +41,4 @@ def from_rows(own: Information, rows: Floats, response: Floats, yy: float) -> In
     R, z = triangle[:, :d], triangle[:, d]
     if len(R) < d or not (np.diag(R) > 0).all():
         raise InvalidValueError(f"{len(rows)} rows do not determine {d} coefficients; give a ridge")
-    theta = np.linalg.solve(R, z)
-    residual = max(0.0, yy - float(z @ z) - RIDGE * float(theta @ theta))
-    return Information(own.n, own.s2, R, z, residual)
+    return R, z

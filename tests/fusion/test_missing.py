@@ -66,7 +66,7 @@ def log_likelihood(
         joint = np.block([[xx, (xx @ theta)[:, None]], [theta @ xx, np.array([theta @ xx @ theta + s2])]])
         known = np.append(mask, True)
         joint, rows = joint[np.ix_(known, known)], np.column_stack([X, y])[:, known]
-        quadratic = np.einsum("ij,jk,ik->", rows, np.linalg.inv(joint), rows)
+        quadratic = (rows @ np.linalg.inv(joint) * rows).sum()
         total -= (len(y) * np.linalg.slogdet(joint)[1] + quadratic) / 2
         total += 0.0 if mask.all() else np.log(s2) * mask.sum() / 2  # the columns' degrees of freedom
     return float(total)
