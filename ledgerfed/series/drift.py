@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -81,9 +82,9 @@ class DriftMonitor:
         Raises:
             InvalidValueError: the error is not finite.
         """
-        if not np.isfinite(error):
+        if not isfinite(error):
             raise InvalidValueError(f"a one-step error must be finite, got {error}; leave out missing ones")
-        return self._after(int(squared_steps(np.array([error]))[0]))
+        return self._after(round(min(max(error, -LARGEST), LARGEST) * (1 << GRID_BITS)) ** 2)
 
     def _after(self, square: int) -> tuple[DriftMonitor, bool]:
         if self.status.alarm:
