@@ -72,11 +72,13 @@ class Row:
     crps: float
     coverage: tuple[float, ...]
     to_own: float
+    to_own_by_node: tuple[float, ...]
     fairness: Fairness
     better: int
     rounds: int
     bytes_up: int
     bytes_down: int
+    wire_up: int
     fit_seconds: float
     fuse_seconds: float
     notes: Mapping[str, float]
@@ -161,11 +163,13 @@ def _row(
         crps=float(np.mean([s.crps for s in scores])),
         coverage=tuple(float(share) for share in covered),
         to_own=geometric_mean(ratios.tolist()),
+        to_own_by_node=tuple(ratios.tolist()),
         fairness=fairness(ratios),
         better=sum(holm(chances)),
         rounds=result.rounds,
         bytes_up=result.bytes_up,
         bytes_down=result.bytes_down,
+        wire_up=result.wire_up,
         fit_seconds=result.fit_seconds,
         fuse_seconds=result.fuse_seconds,
         notes=result.notes,

@@ -19,6 +19,7 @@ from ledgerfed.aggregation.information import ExactInformation, expand, pool, ra
 from ledgerfed.aggregation.whitened import robust_centre
 from ledgerfed.evaluation.demo import GATES
 from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, linear_prediction
+from ledgerfed.evaluation.wire import wire_bytes
 from ledgerfed.exchange import Information, dequantise, quantise
 from ledgerfed.fusion.forecaster import personalise
 from ledgerfed.protocol.payload import InformationUpdate, encode_update
@@ -105,7 +106,8 @@ def _personal(node: Trained, fused: Fused) -> Prediction:
 def _result(fused: Fused, predictions: tuple[Prediction, ...]) -> Result:
     size = len(fused.theta)
     model = 8 * (size + size * (size + 1) // 2)
-    return Result(predictions, 1, fused.payload_bytes, model, fuse_seconds=fused.seconds)
+    sent = fused.payload_bytes
+    return Result(predictions, 1, sent, model, wire_bytes(sent), fuse_seconds=fused.seconds)
 
 
 def _caps(updates: Sequence[InformationUpdate], expanded: Sequence[ExactInformation]) -> list[int]:

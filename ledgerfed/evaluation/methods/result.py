@@ -59,13 +59,15 @@ class Result:
     """What a method did: a prediction for each participant, and what it cost.
 
     `rounds` of communication; `bytes_up` and `bytes_down` are payload bytes that one node sends and gets over
-    all rounds; `fuse_seconds` is what combining took, once. `notes` are plain figures by name.
+    all rounds, `wire_up` what it sends with signatures and envelopes around them; `fuse_seconds` is what
+    combining took, once. `notes` are plain figures by name.
     """
 
     predictions: tuple[Prediction, ...]
     rounds: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
+    wire_up: int = 0
     fit_seconds: float = 0.0
     fuse_seconds: float = 0.0
     notes: dict[str, float] = field(default_factory=dict)
