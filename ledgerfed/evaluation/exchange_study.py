@@ -100,7 +100,7 @@ def _cell(method: str, length: int, h: float, logs: Floats) -> Cell:
 
 
 def _line(name: str, values: Sequence[str]) -> str:
-    return f"{name:34}" + "".join(f"{value:>10}" for value in values) + "\n"
+    return f"{name:33}" + "".join(f"{value:>11}" for value in values) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -54,15 +54,19 @@ def best_autoregression(
     """Return the coefficients [lags] of the AR(lags) with the least one-step error under the ARMA model.
 
     `ar` and `ma` model the difference of the series. Its unit roots stay exactly where they are: the rest is
-    projected on the lags that they leave.
+    projected on the lags that they leave. An autoregression that fits these lags is its own best.
 
     Raises:
-        InvalidValueError: the ARMA is not stable, or the difference takes all the lags.
+        InvalidValueError: the ARMA is not stable, or so nearly that double precision cannot tell; or the
+            difference takes more than the lags.
     """
     free = lags - difference.order
     if free < 0:
         raise InvalidValueError(f"{difference} takes {difference.order} lags of {lags}; use more lags")
-    return difference.fold(levinson(autocovariances(ar, ma, free)).ar)
+    a = coefficients("the autoregression", ar)
+    if len(a) <= free and not np.any(ma):
+        return difference.fold(padded(a, free))
+    return difference.fold(levinson(autocovariances(a, ma, free)).ar)
 
 
 def _autoregressive(ar: Floats, count: int) -> Floats:

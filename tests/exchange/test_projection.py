@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stable_models import autoregressions, moving_averages
+from stable_models import autoregressions, moving_averages, reflections
 from statsmodels.tsa.arima_process import arma2ar, arma_acovf
 
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.exchange.differencing import Difference
-from ledgerfed.exchange.linear_prediction import step_up
+from ledgerfed.exchange.linear_prediction import levinson, padded, step_up
 from ledgerfed.exchange.projection import autocovariances, best_autoregression, infinite_autoregression
 
 
@@ -33,11 +33,11 @@ def test_the_autocovariances_agree_with_statsmodels(ar: np.ndarray, ma: np.ndarr
     np.testing.assert_allclose(autocovariances(ar, ma, count), expected, atol=1e-8 * expected[0])
 
 
-@given(ar=autoregressions(12))
-def test_an_autoregression_is_its_own_best(ar: np.ndarray) -> None:
-    np.testing.assert_allclose(
-        best_autoregression(ar, (), 12), np.concatenate([ar, np.zeros(12 - len(ar))]), atol=1e-9
-    )
+@given(k=reflections(12))
+def test_an_autoregression_is_its_own_best(k: np.ndarray) -> None:
+    ar = step_up(0.8 * k)
+    np.testing.assert_allclose(levinson(autocovariances(ar, (), 12)).ar, padded(ar, 12), atol=1e-9)
+    np.testing.assert_array_equal(best_autoregression(ar, (), 12), padded(ar, 12))
 
 
 @given(ar=autoregressions(3), ma=moving_averages(2, least=1))
@@ -72,6 +72,13 @@ def test_a_difference_needs_its_lags() -> None:
     )
     with pytest.raises(InvalidValueError, match="takes 8 lags of 7"):
         best_autoregression((), (0.4,), 7, Difference(1, 1, 7))
+
+
+def test_an_autoregression_at_the_edge_of_stability_is_still_its_own_best() -> None:
+    ar = step_up([0.999, -0.999, 0.999, -0.999, 0.999, -0.999, 0.999, -0.999])
+    np.testing.assert_array_equal(best_autoregression(ar, [0.0], 9), np.append(ar, 0.0))
+    with pytest.raises(InvalidValueError, match="not stable"):
+        best_autoregression([1.5], [0.5], 4)
 
 
 def test_an_unstable_model_has_no_autocovariances() -> None:
