@@ -92,7 +92,7 @@ def test_a_day_without_urine_is_a_reading() -> None:
 
 def test_rows_that_are_not_48_hours_of_one_patient_are_refused() -> None:
     swapped = source()
-    swapped[[0, HOURS]] = swapped[[HOURS, 0]]
+    swapped[[1, HOURS + 1]] = swapped[[HOURS + 1, 1]]
     backwards = source()[::-1]
     unnumbered = put(source(), 1, 3, RecordID=np.nan)
     for table, words in (
