@@ -93,7 +93,7 @@ class Played:
     firing: Integers
 
     def flagged(self) -> tuple[int, ...]:
-        """Return the rounds, counted from the break, in which at least a third of the updates had an alarm."""
+        """Return the rounds, counted from the break, in which a third of the updates or more had an alarm."""
         return tuple(int(r) - BEFORE for r in np.flatnonzero(3 * self.firing >= self.forecast.shape[1]))
 
 
@@ -185,7 +185,7 @@ class _Watch:
             self._monitor, _ = self._monitor.update(float(error))
 
     def believe(self, since: int) -> None:
-        """Take it from the federation that something changed at row `since`, unless a later change is known."""
+        """Take it from the federation that something changed at `since`, unless a later change is known."""
         self.since = since if self.since is None else max(self.since, since)
 
     def at_round(self, start: int) -> tuple[int, int] | None:

@@ -84,7 +84,7 @@ def study(
     The first of `policies` gives the level before the break that all are held to.
     """
     count = len(load_transit())
-    reactions = []
+    reactions: list[Reaction] = []
     for kind in kinds:
         for changed in (tuple(range(count)), tuple(range(0, count, 2))):
             reactions += _reactions(kind, changed, days, policies)
@@ -97,7 +97,7 @@ def _reactions(
     settled = [play(stations(kind, changed, 0, day), day, NONE) for day in days]
     worlds = [stations(kind, changed, day, day) for day in days]
     level: float | None = None
-    reactions = []
+    reactions: list[Reaction] = []
     for policy in policies:
         played = [play(world, day, policy) for world, day in zip(worlds, days, strict=True)]
         ratios = _curve(played, [p.naive for p in played], changed)
@@ -185,8 +185,8 @@ def report(reactions: Sequence[Reaction]) -> str:
 
 
 LEGEND: Final = (
-    f"before, +0, +1 ...: RMSE / naive, {BEFORE} rounds before the break and each round of {STEP} days after it",
-    "recov., settl.: rounds until within 5 % of the level before, of the settled federation, and the next too",
+    f"before, +0, +1 ...: RMSE / naive, {BEFORE} rounds before the break and rounds of {STEP} days after it",
+    "recov., settl.: rounds until within 5 % of the level before, of the settled federation, for two rounds",
     "excess: RMSE / settled, geometric mean of rounds +1 to +6",
     "false, flags: alarms per node and year, flagged rounds per year, before the break",
     f"fired, delay: share of changed nodes that fired within {NOTICED} days, median days until they did",

@@ -99,8 +99,8 @@ def test_buckets_hold_the_exact_sums_of_the_window(values: list[int]) -> None:
 
 def test_a_value_of_any_size_is_counted_exactly() -> None:
     huge = 10**30
-    found = play([v * huge for v in stream(3, 1024)], AdwinRule(one=1024 * huge))
-    assert found == play(stream(3, 1024), AdwinRule(one=1024))
+    found = play([v * huge for v in stream(2, 1024)], AdwinRule(one=1024 * huge))
+    assert found == play(stream(2, 1024), AdwinRule(one=1024))
     assert any(alarm for alarm, _ in found)
 
 
