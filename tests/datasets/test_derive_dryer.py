@@ -31,6 +31,13 @@ def test_every_sample_of_every_tag_is_kept_and_the_batches_by_their_lengths() ->
     np.testing.assert_array_equal(arrays["tags"][9] - arrays["tags"][0], [9] * 5)
 
 
+def test_a_reading_is_rounded_to_the_nearest_integer_not_cut() -> None:
+    table = source(1)
+    table[0, 1] = 0.00015
+    assert table[0, 1] * 100_000 < 15
+    assert derive(table)["tags"][0, 0] == 15
+
+
 def test_batches_out_of_order_and_samples_out_of_step_are_refused() -> None:
     late = source(3, 2)
     late[4, -1] = 5
