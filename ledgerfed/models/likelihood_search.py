@@ -81,12 +81,13 @@ def _differences(
     """Return gradient [p] and Hessian [p, p] by central differences, from one batch."""
     p, axes = len(theta), np.diag(widths)
     pairs = [(i, j) for i in range(p) for j in range(i)]
-    mixed = [s * (axes[i] + r * axes[j]) for i, j in pairs for s, r in ((1, 1), (-1, 1), (1, -1), (-1, -1))]
+    mixed = [sign * (axes[i] + axes[j]) for i, j in pairs for sign in (1, -1)]
     values = likelihood(theta + np.concatenate([axes, -axes, np.reshape(mixed, (-1, p))]))
-    plus, minus, corners = values[:p], values[p : 2 * p], values[2 * p :].reshape(-1, 4)
-    hessian = np.diag((plus - 2 * value + minus) / widths**2)
-    for (i, j), (both, neither, first, second) in zip(pairs, corners, strict=True):
-        cross = (both + neither - first - second) / (4 * widths[i] * widths[j])
+    plus, minus, corners = values[:p], values[p : 2 * p], values[2 * p :].reshape(-1, 2)
+    bends = plus - 2 * value + minus
+    hessian = np.diag(bends / widths**2)
+    for (i, j), (both, neither) in zip(pairs, corners, strict=True):
+        cross = (both - 2 * value + neither - bends[i] - bends[j]) / (2 * widths[i] * widths[j])
         hessian[i, j] = hessian[j, i] = cross
     return (plus - minus) / (2 * widths), hessian
 

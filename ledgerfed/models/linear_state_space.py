@@ -7,9 +7,10 @@ one F and K, which is why it can be estimated. u_t are the channels, calendar te
 basis. The search runs over the partial autocorrelations of φ and of θ = K - φ, so that each point of it is
 stable and invertible. Two weak priors keep it where it can be used: one on their inverse hyperbolic tangents
 away from the edge, where the likelihood no longer moves, and one on the error φ(1) / θ(1) that a lasting
-shift of y by 1 leaves, which few values do not show but the next shift would. The order is chosen by AICc.
-Hannan & Deistler, The Statistical Theory of Linear Systems, 1988, chapters 1 and 2; Monahan, Biometrika 71,
-1984 (partial autocorrelations).
+shift of y by 1 leaves, which few values do not show but the next shift would. The order is chosen by BIC: one
+state too many is a pole anywhere that nearly cancels a zero, and AIC takes it too often. Hannan & Deistler,
+The Statistical Theory of Linear Systems, 1988, chapters 1, 2 and 5; Monahan, Biometrika 71, 1984 (partial
+autocorrelations).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ledgerfed.exchange.innovations import Innovations
 from ledgerfed.models.concentrated import Concentrated, concentrated
 from ledgerfed.models.kalman import Candidates, kalman_filter
 from ledgerfed.models.likelihood_search import Maximum, maximise
-from ledgerfed.models.state_space import akaike, on_grid, stretch
+from ledgerfed.models.state_space import on_grid, stretch
 from ledgerfed.series.arrays import Booleans, Floats
 
 ORDERS = (1, 2, 3)
@@ -107,7 +108,7 @@ def _best(family: str, series: Floats, restarts: Booleans) -> FittedLinearStateS
         found = _maximum(family, order, series, restarts, below)
         below = found.theta.reshape(2, order).T
         end = _evaluate(found.theta[None], series, restarts)
-        value = akaike(float(end.loglike[0]), 2 * order + series.shape[1], end.n)
+        value = -2 * float(end.loglike[0]) + 2 * order * math.log(end.n)
         if best is None or value < least:
             best, least = (found.theta, end), value
     assert best is not None

@@ -3,7 +3,8 @@
 Rules:
 - a filter runs over the rows that count and the past they look back to: the reach of the basis, and at least
   two seasons for the states to settle. Least squares on the basis sees the same values;
-- a gap that no lag of the basis bridges ends an episode (a batch, a patient): the next value starts anew;
+- a gap that no lag of the basis bridges, held values included, ends an episode (a batch, a patient): the next
+  value starts anew;
 - native parameters lie on a grid of 2^-20, far above the last bits of the linear algebra that found them, and
   predictions are made from the rounded ones, so that other machines get the same update.
 """
@@ -51,7 +52,8 @@ def stretch(design: Design, season: int = 0) -> Stretch:
     """Return the rows a filter runs over, with its restarts, for states that need `season` grid steps."""
     span = history(design, season)
     y = design.y[span]
-    return Stretch(span, len(design.y), y, restarts(y, max((1, *design.basis.lags))))
+    gap = max((1, *design.basis.lags)) + design.basis.hold
+    return Stretch(span, len(design.y), y, restarts(y, gap))
 
 
 def history(design: Design, season: int = 0) -> slice:
