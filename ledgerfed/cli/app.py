@@ -58,16 +58,17 @@ def demo(
     rpc: Annotated[
         str | None, typer.Option(help="A development chain by URL instead of the embedded one.")
     ] = None,
+    scenario: Annotated[str, typer.Option(help="transit, health or industry.")] = "transit",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over in an existing workspace.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a federation of eight stations, two of them hostile, and verify its history offline.
+    """Run a federation of eight nodes, two of them hostile, and verify its history offline.
 
     Example: ledgerfed demo --seed 7 --dir /tmp/federation
     """
     from ledgerfed.cli.demo import run_demo
 
-    raise typer.Exit(run_demo(directory, seed, rounds, rpc, fresh=fresh, as_json=as_json))
+    raise typer.Exit(run_demo(directory, seed, rounds, rpc, scenario, fresh=fresh, as_json=as_json))
 
 
 @app.command()

@@ -7,12 +7,13 @@ as a clinician, or the range of an instrument, would give them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from ledgerfed.datasets.health import HOUR
 from ledgerfed.datasets.industry import NOMINAL_PERIOD, UNSTATED
 from ledgerfed.datasets.transit import DAY
-from ledgerfed.exchange.basis import HELD, MICRO, OBSERVED, WEEKDAYS, Basis, ChannelTerm
+from ledgerfed.exchange.basis import HELD, MICRO, OBSERVED, STANDARD, WEEKDAYS, Basis, ChannelTerm
 
 # fmt: off
 _CLINICAL: Final[Mapping[str, Mapping[str, float]]] = {
@@ -63,14 +64,27 @@ ALL_CHANNELS: Final = Basis("HR", "bpm", HOUR, (1, 2, 3), _clinical_terms(), hol
 """The heart rate with all 36 other channels an hour ago, against the patient's own mean."""
 
 
-def dryer_basis(target: str, channels: bool = True) -> Basis:
-    """Return three samples of the target and, with `channels`, two of each of the seven other measured tags.
+WARD: Final = replace(
+    ALL_CHANNELS,
+    channels=tuple(
+        term
+        for term in ALL_CHANNELS.channels
+        if term.channels[0] in ("SysABP", "RespRate", "Temp", "FiO2", "GCS", "HCT", "pH")
+    ),
+)
+"""The heart rate with the channels that most wards measure every few hours: 11 columns."""
 
-    The two set points are left out: they move rarely, and one of them answers to the target.
+
+def dryer_basis(target: str, padded: bool = False) -> Basis:
+    """Return three samples of the target and two of each of the seven other measured tags.
+
+    The two set points are left out: they move rarely, and one of them answers to the target. A `padded`
+    basis lets nodes take part that lack some of the tags.
     """
+    transform = HELD if padded else STANDARD
     units = {tag: unit for tags in _INSTRUMENT.values() for tag, unit in tags.items()}
     terms = tuple(
-        ChannelTerm(modality, (tag,), lag, scale=round(scale * MICRO), centre=round(centre * MICRO))
+        ChannelTerm(modality, (tag,), lag, transform, round(scale * MICRO), round(centre * MICRO))
         for modality, tags in _INSTRUMENT.items()
         for tag, (centre, scale) in tags.items()
         for lag in (1, 2)
@@ -82,7 +96,7 @@ def dryer_basis(target: str, channels: bool = True) -> Basis:
         UNSTATED,
         NOMINAL_PERIOD,
         (1, 2, 3),
-        terms if channels else (),
+        terms,
         scale=round(scale * MICRO),
         centre=round(centre * MICRO),
     )

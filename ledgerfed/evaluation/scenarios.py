@@ -22,6 +22,7 @@ from ledgerfed.datasets import load_health_patients, load_industry, load_transit
 from ledgerfed.datasets.episodes import episodes
 from ledgerfed.errors import InvalidValueError, NotFoundError
 from ledgerfed.evaluation.bases import ALL_CHANNELS, HEART_RATE, TRANSIT_WEEKS, dryer_basis
+from ledgerfed.evaluation.metrics import last_values, seasonal_naive
 from ledgerfed.exchange import Basis, Design, design
 from ledgerfed.series import Panel, Standardisation, Window, align, standardisation
 from ledgerfed.series.arrays import Booleans, Floats
@@ -128,7 +129,8 @@ def _participant(case: Case, panel: Panel, basis: Basis, horizon: int) -> Partic
     aligned = align(panel)
     scale = standardisation(aligned, train)
     whole = design(aligned, basis, scale)
-    last = _last_value(whole, case.naive + horizon - 1 if case.naive == 1 else case.naive, basis.hold)
+    lag = case.naive + horizon - 1 if case.naive == 1 else case.naive
+    last = seasonal_naive(last_values(whole.y, basis.hold), lag)
     asked = np.arange(len(whole.y))
     rows = whole.rows & (asked >= test.start) & (asked < test.stop) & ~np.isnan(last)
     fitted_on = whole.rows[train.rows].sum()
@@ -141,15 +143,6 @@ def _participant(case: Case, panel: Panel, basis: Basis, horizon: int) -> Partic
     spread = float(np.sqrt(np.mean(moved * moved))) if moved.any() else 1.0
     naive = last[: test.stop][seen]
     return Participant(panel.name, "", whole.within(train), through, seen, naive, spread, scale)
-
-
-def _last_value(whole: Design, lag: int, hold: int) -> Floats:
-    """Return the target `lag` steps back, or the last one up to `hold` steps before that, float64 [T]."""
-    place = np.arange(len(whole.y))
-    latest = np.maximum.accumulate(np.where(np.isnan(whole.y), -1, place))
-    at = np.concatenate([np.full(lag, -1), latest[:-lag]])
-    stands = (at >= 0) & (place - lag - at <= hold)
-    return np.where(stands, whole.y[at], np.nan)
 
 
 def _span(runs: Sequence[Window]) -> Window:
