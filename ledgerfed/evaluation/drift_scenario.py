@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,15 @@ from ledgerfed.evaluation.metrics import rmse
 from ledgerfed.exchange import Design, Information, design, information
 from ledgerfed.exchange.forgetting import age_weights, weighted_information
 from ledgerfed.fusion.combine import fuse, personal, predict
-from ledgerfed.series import TARGET, DriftMonitor, DriftRule, Panel, Window, align, standardisation
+from ledgerfed.series import (
+    TARGET,
+    AlignedPanel,
+    DriftMonitor,
+    DriftRule,
+    Window,
+    align,
+    standardisation,
+)
 from ledgerfed.series.arrays import Floats, Integers
 
 STEP: Final = 30
@@ -72,16 +81,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Station:
-    """A node's rows, its target's spread in riders, and whether its world changes."""
+    """A node's rows, and the spread of its target in thousand riders a day."""
 
     design: Design
     spread: float
-    broken: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
-    """What came of it: RMSE of forecast and naive in riders, float64 [rounds, nodes], and who fired when.
+    """RMSE of forecast and naive in thousand riders, float64 [rounds, nodes], and who fired when.
 
     `alarms` holds (node, days from the break, the same of the change as dated), in the order of rounds;
     `firing` int64 [rounds] counts the updates that carried an alarm.
@@ -108,16 +116,19 @@ def stations(kind: str, broken: Collection[int], at: int, day: int) -> tuple[Sta
     first = day - BEFORE * STEP
     window = Window(first - WINDOW, first)
     return tuple(
-        _station(replace(p, target=BREAKS[kind](p.target, at)) if i in broken else p, window, i in broken)
-        for i, p in enumerate(load_transit())
+        _station(replace(p, target=BREAKS[kind](p.target, at)) if i in broken else p, window)
+        for i, p in enumerate(_aligned())
     )
 
 
-def _station(panel: Panel, window: Window, broken: bool) -> Station:
-    aligned = align(panel)
-    scale = standardisation(aligned, window)
-    spread = float(scale.sd[scale.columns.index(TARGET)])
-    return Station(design(aligned, TRANSIT_BASIS, scale), spread, broken)
+@cache
+def _aligned() -> tuple[AlignedPanel, ...]:
+    return tuple(align(panel) for panel in load_transit())
+
+
+def _station(panel: AlignedPanel, window: Window) -> Station:
+    scale = standardisation(panel, window)
+    return Station(design(panel, TRANSIT_BASIS, scale), float(scale.sd[scale.columns.index(TARGET)]))
 
 
 def play(nodes: Sequence[Station], day: int, policy: Policy) -> Played:

@@ -78,16 +78,17 @@ def study(
     kinds: Sequence[str] = tuple(BREAKS),
     days: Sequence[int] = DAYS,
     policies: Sequence[Policy] = POLICIES,
+    every: Sequence[int] = (1, 2),
 ) -> tuple[Reaction, ...]:
-    """Return the reactions for breaks at all and at half of the stations, the settled federation first.
+    """Return the reactions for breaks at all and at every second station, the settled federation first.
 
     The first of `policies` gives the level before the break that all are held to.
     """
     count = len(load_transit())
     reactions: list[Reaction] = []
     for kind in kinds:
-        for changed in (tuple(range(count)), tuple(range(0, count, 2))):
-            reactions += _reactions(kind, changed, days, policies)
+        for step in every:
+            reactions += _reactions(kind, range(0, count, step), days, policies)
     return tuple(reactions)
 
 

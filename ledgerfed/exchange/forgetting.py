@@ -70,8 +70,11 @@ def weighted_information(
 
 def _noise(X: Floats, y: Floats, response: Floats, weights: Floats) -> float:
     root = np.sqrt(weights)
-    theta, _, rank, _ = np.linalg.lstsq(root[:, None] * X, root * response)
-    U = np.linalg.svd(root[:, None] * X, full_matrices=False)[0][:, :rank]
+    U, S, Vt = np.linalg.svd(root[:, None] * X, full_matrices=False)
+    smallest = float(np.finfo(float).eps) * max(X.shape) * float(S[0])
+    rank = int(np.count_nonzero(smallest < S))
+    U = U[:, :rank]
+    theta = Vt[:rank].T @ (U.T @ (root * response) / S[:rank])
     freedom = float(weights.sum() - weights @ (U * U).sum(axis=1))
     if len(y) <= rank or freedom <= 0:
         raise InvalidValueError(f"{len(y)} rows leave no degree of freedom for {rank} columns; train on more")
