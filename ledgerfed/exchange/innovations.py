@@ -107,7 +107,8 @@ def innovations(model: StateSpace, tolerance: float = TOLERANCE) -> Innovations:
         InvalidValueError: no noise reaches the series within a step, the covariance does not settle, or the
             filter never forgets its start (a moving average that is not invertible).
     """
-    filtered = _filtered_covariance(model, tolerance)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows does not settle, and is refused
+        filtered = _filtered_covariance(model, tolerance)
     predicted = model.F @ filtered @ model.F.T + model.Q
     variance = float(model.H @ predicted @ model.H) + model.R
     K = model.F @ predicted @ model.H / variance

@@ -104,6 +104,7 @@ def test_the_sum_of_profiles_is_the_sum_of_their_information() -> None:
     np.testing.assert_allclose(toeplitz(combined)[:12, :12], precision, atol=1e-9 * precision.max())
 
 
+@settings(deadline=None)
 @given(k=reflections(12, least=1), n=st.integers(13, 500))
 def test_sixteen_bits_hold_a_profile_to_half_a_unit(k: np.ndarray, n: int) -> None:
     r = autocovariances(step_up(k), (), 12)
@@ -115,7 +116,7 @@ def test_sixteen_bits_hold_a_profile_to_half_a_unit(k: np.ndarray, n: int) -> No
     assert 0 <= received.r[0] - profile.r[0] <= (12 + 2) * 2.0**-SCALE
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     frequencies=st.lists(st.floats(0, np.pi), min_size=1, max_size=3),
     noise=st.floats(1e-12, 1e-3),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_models import autoregressions
 
@@ -12,6 +12,7 @@ from ledgerfed.exchange.differencing import Difference
 DIFFERENCES = st.builds(Difference, st.integers(0, 2), st.integers(0, 2), st.sampled_from([1, 4, 7, 12]))
 
 
+@settings(deadline=None)
 @given(ar=autoregressions(6), difference=DIFFERENCES)
 def test_unit_roots_are_folded_in_and_out_again(ar: np.ndarray, difference: Difference) -> None:
     folded = difference.fold(ar)
@@ -19,6 +20,7 @@ def test_unit_roots_are_folded_in_and_out_again(ar: np.ndarray, difference: Diff
     np.testing.assert_allclose(difference.unfold(folded), ar, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(ar=autoregressions(4), difference=DIFFERENCES, seed=st.integers(0, 2**32 - 1))
 def test_the_folded_model_predicts_the_series_as_the_model_its_difference(
     ar: np.ndarray, difference: Difference, seed: int

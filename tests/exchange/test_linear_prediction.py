@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_models import autoregressions, reflections
 from statsmodels.tsa.statespace.tools import constrain_stationary_univariate
@@ -12,17 +12,20 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.exchange.linear_prediction import cepstrum, from_cepstrum, levinson, step_down, step_up
 
 
+@settings(deadline=None)
 @given(k=reflections(12))
 def test_partial_autocorrelations_survive_the_way_to_coefficients_and_back(k: np.ndarray) -> None:
     np.testing.assert_allclose(step_down(step_up(k)), k, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(k=reflections(12, least=1))
 def test_step_up_agrees_with_statsmodels(k: np.ndarray) -> None:
     expected, _ = levinson_durbin_pacf(np.concatenate([[1.0], k]))
     np.testing.assert_allclose(step_up(k), expected, atol=1e-11)
 
 
+@settings(deadline=None)
 @given(unconstrained=st.lists(st.floats(-3, 3), min_size=1, max_size=8).map(np.array))
 def test_step_up_agrees_with_the_transformation_to_stationarity_of_statsmodels(
     unconstrained: np.ndarray,
@@ -31,12 +34,14 @@ def test_step_up_agrees_with_the_transformation_to_stationarity_of_statsmodels(
     np.testing.assert_allclose(step_up(-k), constrain_stationary_univariate(unconstrained), atol=1e-11)
 
 
+@settings(deadline=None)
 @given(k=reflections(8))
 def test_step_up_gives_stable_models(k: np.ndarray) -> None:
     roots = np.roots(np.concatenate([[1.0], -step_up(k)]))
     assert np.abs(roots).max(initial=0) < 1
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_levinson_agrees_with_statsmodels_and_with_the_normal_equations(seed: int) -> None:
     y = np.random.default_rng(seed).normal(size=40).cumsum()
@@ -87,6 +92,7 @@ def test_a_bound_brings_an_unstable_model_back_and_leaves_a_stable_one_alone() -
             step_down([0.5], bound=bound)
 
 
+@settings(deadline=None)
 @given(ar=autoregressions(12))
 def test_coefficients_survive_the_way_to_the_cepstrum_and_back(ar: np.ndarray) -> None:
     np.testing.assert_allclose(from_cepstrum(cepstrum(ar, len(ar))), ar, atol=1e-9)
@@ -94,6 +100,7 @@ def test_coefficients_survive_the_way_to_the_cepstrum_and_back(ar: np.ndarray) -
     np.testing.assert_allclose(longer, np.concatenate([ar, np.zeros(5)]), atol=1e-9)
 
 
+@settings(deadline=None)
 @given(ar=autoregressions(4))
 def test_the_cepstrum_holds_the_powers_of_the_poles(ar: np.ndarray) -> None:
     poles = np.roots(np.concatenate([[1.0], -ar]))

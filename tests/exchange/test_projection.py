@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_models import autoregressions, moving_averages, reflections
 from statsmodels.tsa.arima_process import arma2ar, arma_acovf
@@ -21,18 +21,21 @@ def error_variance(weights: np.ndarray, ar: np.ndarray, ma: np.ndarray) -> float
     return float(error @ gram @ error)
 
 
+@settings(deadline=None)
 @given(ar=autoregressions(5), ma=moving_averages(4))
 def test_the_infinite_autoregression_agrees_with_statsmodels(ar: np.ndarray, ma: np.ndarray) -> None:
     expected = arma2ar(np.concatenate([[1.0], -ar]), np.concatenate([[1.0], ma]), 31)
     np.testing.assert_allclose(infinite_autoregression(ar, ma, 30), -expected[1:], atol=1e-9)
 
 
+@settings(deadline=None)
 @given(ar=autoregressions(5), ma=moving_averages(4), count=st.integers(0, 20))
 def test_the_autocovariances_agree_with_statsmodels(ar: np.ndarray, ma: np.ndarray, count: int) -> None:
     expected = arma_acovf(np.concatenate([[1.0], -ar]), np.concatenate([[1.0], ma]), nobs=count + 1)
     np.testing.assert_allclose(autocovariances(ar, ma, count), expected, atol=1e-8 * expected[0])
 
 
+@settings(deadline=None)
 @given(k=reflections(12))
 def test_an_autoregression_is_its_own_best(k: np.ndarray) -> None:
     ar = step_up(0.8 * k)
@@ -40,6 +43,7 @@ def test_an_autoregression_is_its_own_best(k: np.ndarray) -> None:
     np.testing.assert_array_equal(best_autoregression(ar, (), 12), padded(ar, 12))
 
 
+@settings(deadline=None)
 @given(ar=autoregressions(3), ma=moving_averages(2, least=1))
 def test_the_best_autoregression_is_never_worse_than_the_infinite_one_cut(
     ar: np.ndarray, ma: np.ndarray
@@ -56,6 +60,7 @@ def test_projecting_halves_what_cutting_costs_near_a_unit_root_of_the_moving_ave
     assert 0 < best < 0.5 * cut
 
 
+@settings(deadline=None)
 @given(ma=moving_averages(2), season=st.sampled_from([4, 7]))
 def test_the_best_autoregression_of_a_difference_keeps_its_unit_roots(ma: np.ndarray, season: int) -> None:
     difference = Difference(1, 1, season)
