@@ -140,7 +140,10 @@ def test_models_without_a_usable_filter_are_refused() -> None:
     with pytest.raises(InvalidValueError, match="does not settle"):
         innovations(StateSpace(np.diag([0.5, 1.0]), np.array([1.0, 0]), np.eye(2), 1.0))
     explosive = StateSpace(np.diag([0.5, 1.5]), np.array([1.0, 0]), np.eye(2), 1.0)
-    with np.errstate(all="raise"), pytest.raises(InvalidValueError, match="does not settle"):
+    with (
+        np.errstate(over="raise", invalid="raise"),
+        pytest.raises(InvalidValueError, match="does not settle"),
+    ):
         innovations(explosive)
 
 
