@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,3 +167,15 @@ def test_the_program_prints_json_or_a_table(capsys: pytest.CaptureFixture[str]) 
 def test_a_study_without_repeats_is_refused() -> None:
     with pytest.raises(InvalidValueError, match="at least one repeat"):
         study(0, 0)
+
+
+@pytest.mark.slow
+def test_the_decision_record_shows_what_the_study_prints() -> None:
+    record = Path(__file__).parents[2] / "docs/adr/0012-exchange-is-square-root-information.md"
+    shown = record.read_text().split("```text\n")[1].split("```")[0].splitlines()
+    printed = table(study(12, 0)).splitlines()
+    assert len(shown) == len(printed)
+    assert [line[:33] for line in shown[:-1]] == [line[:33] for line in printed[:-1]]
+    for before, now in zip(shown[1:-1], printed[1:-1], strict=True):
+        old, new = (np.array(line[33:].split(), dtype=float) for line in (before, now))
+        np.testing.assert_allclose(new, old, rtol=0.02, atol=0.02, err_msg=now)
