@@ -41,6 +41,19 @@ class Fitted(Protocol):
 
 
 @runtime_checkable
+class Iterated(Protocol):
+    """What a fitted model may offer besides: predictions further ahead, by its own recursion."""
+
+    def ahead(self, design: Design, steps: int) -> Floats:
+        """Return predictions of `design.y` made `steps` grid steps before, float64 [T], standardised.
+
+        The prediction of row t uses y up to t - `steps`, and terms that are known ahead; NaN where the past
+        is too short. One step is `one_step`.
+        """
+        ...
+
+
+@runtime_checkable
 class Family(Protocol):
     """A kind of local model; `exchange_weight` is λ of `exchange.information`."""
 
