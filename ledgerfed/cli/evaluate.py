@@ -36,6 +36,8 @@ def run_evaluate(
     from ledgerfed.evaluation.documents import as_csv, as_text
 
     committed = None if check is None else _committed(check)
+    if plots:
+        _require_plots()
     wanted = runs.parts(_cases(scenario), seeds)
     kept = directory / "parts"
     if fresh and kept.is_dir():
@@ -93,16 +95,22 @@ def _committed(path: Path) -> dict[str, Any]:
         raise NotFoundError(f"there are no results {path}") from error
     except (OSError, ValueError) as error:
         raise InvalidValueError(f"{path} holds no results: {error}") from error
-    if not {"rows", "harm"} <= document.keys():
-        raise InvalidValueError(f"{path} holds no results; it needs rows and harm")
+    if not isinstance(document, dict) or not {"rows", "exactness", "harm"} <= document.keys():
+        raise InvalidValueError(f"{path} holds no results; it needs rows, exactness and harm")
     return document
 
 
-def _draw(found: dict[str, Any], directory: Path) -> list[str]:
+def _require_plots() -> None:
+    """Find out before the work, not after it."""
     try:
-        from ledgerfed.evaluation.plots import draw
+        from ledgerfed.evaluation import plots  # noqa: F401
     except ImportError as error:
         raise ConfigurationError(f"pictures need matplotlib; install ledgerfed[plots] ({error})") from error
+
+
+def _draw(found: dict[str, Any], directory: Path) -> list[str]:
+    from ledgerfed.evaluation.plots import draw
+
     return [str(path) for path in draw(found, directory)]
 
 

@@ -12,13 +12,15 @@ from typing import Final
 
 import numpy as np
 
+from ledgerfed.errors import InvalidValueError
 from ledgerfed.evaluation.fairness import Fairness, fairness
 from ledgerfed.evaluation.methods import alone, averaging, federated, pooled
-from ledgerfed.evaluation.methods.result import Method, Prediction, Result, Trained, train
+from ledgerfed.evaluation.methods.result import Method, Prediction, Result, Trained, train_or_replace
 from ledgerfed.evaluation.metrics import geometric_mean, rmse
 from ledgerfed.evaluation.scenarios import Case, Participant, participants
 from ledgerfed.evaluation.scoring import INTERVALS, coverage, crps, mase, pinball
 from ledgerfed.evaluation.significance import diebold_mariano, holm
+from ledgerfed.models.least_squares import Linear
 from ledgerfed.series.arrays import Floats
 
 OWN_MODEL: Final = "own model"
@@ -40,7 +42,8 @@ METHODS: Final[Mapping[str, Method]] = {
 class NodeScore:
     """One node under one method. `ratio` is RMSE / naive RMSE, `errors` those of the test rows, in order.
 
-    `coverage` is by `INTERVALS`; pinball and CRPS are in units of the node's spread in training.
+    `coverage` is by `INTERVALS`; pinball and CRPS are in units of the node's spread in training; `rows` are
+    those that it trained on; `family` is what it fitted in the end.
     """
 
     node: str
@@ -59,6 +62,7 @@ class Row:
     """One method of a case: means over nodes, who gains against the own model, and the cost of one node.
 
     `better` counts the nodes whose gain over their own model is significant at 5 % after Holm's correction.
+    The note `replaced` says how many nodes' own family found no fit; they fitted `FALLBACK`.
     """
 
     case: str
@@ -94,15 +98,23 @@ def compare(
     """Yield a row for each method, in order; `own model` must be among them and comes before who needs it.
 
     Raises:
-        FitError: a node's family finds no fit.
-        InvalidValueError: nobody has enough rows.
+        FitError: a node finds no fit, not even on the columns of the basis.
+        InvalidValueError: nobody has enough rows, `own model` is missing, or a family that filters would be
+            asked for more than one step.
     """
-    nodes = tuple(train(p) for p in dealt(participants(case, horizon), case.families, seed))
+    if OWN_MODEL not in methods:
+        raise InvalidValueError(f"all methods are held against {OWN_MODEL!r}; add it to {list(methods)}")
+    wanted = dealt(participants(case, horizon), case.families, seed)
+    nodes = tuple(train_or_replace(participant) for participant in wanted)
+    _require_direct(nodes, horizon)
+    replaced = sum(n.participant.family != p.family for n, p in zip(nodes, wanted, strict=True))
     own: tuple[NodeScore, ...] = ()
     waiting: list[tuple[str, Result, tuple[NodeScore, ...]]] = []
     for name, method in methods.items():
         on_method(name)
         result = method(nodes, seed)
+        if replaced:
+            result = replace(result, notes={**result.notes, "replaced": replaced})
         scores = tuple(_score(n, p, case.naive) for n, p in zip(nodes, result.predictions, strict=True))
         waiting.append((name, result, scores))
         if name == OWN_MODEL:
@@ -121,6 +133,15 @@ def dealt(found: Sequence[Participant], families: Sequence[str], seed: int) -> t
     )
 
 
+def _require_direct(nodes: Sequence[Trained], horizon: int) -> None:
+    """Columns of the basis look back as far as the horizon asks; a filter would see what lies between."""
+    filters = sorted({n.participant.family for n in nodes if not isinstance(n.fitted, Linear)})
+    if horizon > 1 and filters:
+        raise InvalidValueError(
+            f"{filters[0]!r} predicts one step; use linear families {horizon} steps ahead"
+        )
+
+
 def _score(node: Trained, prediction: Prediction, lag: int) -> NodeScore:
     p = node.participant
     _, y = p.answers
@@ -129,7 +150,7 @@ def _score(node: Trained, prediction: Prediction, lag: int) -> NodeScore:
         p.name,
         p.family,
         rmse(y - mean) / rmse(y - p.naive),
-        mase(y, mean, p.train.y, lag),
+        mase(y, mean, p.past, lag),
         pinball(y, mean, sd),
         crps(y, mean, sd),
         tuple(coverage(y, mean, sd, share) for share in INTERVALS),
@@ -149,8 +170,8 @@ def _row(
 ) -> Row:
     ratios = np.array([s.ratio / o.ratio for s, o in zip(scores, own, strict=True)])
     chances = [diebold_mariano(s.errors, o.errors, horizon) for s, o in zip(scores, own, strict=True)]
-    rows = np.array([s.rows for s in scores], dtype=np.float64)
-    covered = np.average([s.coverage for s in scores], axis=0, weights=rows)
+    asked = [len(s.errors) for s in scores]
+    covered = np.average([s.coverage for s in scores], axis=0, weights=asked)
     return Row(
         case=case.name,
         method=method,

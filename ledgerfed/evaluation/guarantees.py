@@ -11,7 +11,7 @@ import numpy as np
 from ledgerfed.aggregation.information import expand, pool, solve
 from ledgerfed.evaluation.methods.federated import PRIOR, THETA_SCALE, combine, fuse_exactly
 from ledgerfed.evaluation.methods.pooled import pooled_least_squares
-from ledgerfed.evaluation.methods.result import Trained, train
+from ledgerfed.evaluation.methods.result import errors_of, train_or_replace
 from ledgerfed.evaluation.metrics import geometric_mean
 from ledgerfed.evaluation.scenarios import Case, participants
 from ledgerfed.exchange import RIDGE, Information, dequantise, information, quantise
@@ -60,21 +60,21 @@ def exactness(case: Case) -> Exactness:
 
     That is least squares on everybody's rows with the weights 1 / s² and the same prior.
     """
-    nodes = [train(participant) for participant in participants(case)]
+    nodes = [train_or_replace(participant) for participant in participants(case)]
     exact = [information(*node.rows, node.rows[1], 1.0) for node in nodes]
     fused, _ = fuse(exact, [1.0] * len(exact))
     pooled = pooled_least_squares(nodes, [1.0 / info.s2 for info in exact], RIDGE * len(exact))
     updates = _quantised([node.information for node in nodes])
     before, _ = fuse([node.information for node in nodes], [1.0] * len(nodes))
     after, _ = fuse([dequantise(update) for update in updates], [1.0] * len(nodes))
-    cost = _errors(nodes, after) / _errors(nodes, before) - 1
+    cost = errors_of(nodes, after) / errors_of(nodes, before) - 1
     size = len(encode_update(updates[0]))
     return Exactness(case.name, len(fused), float(np.abs(fused - pooled).max()), float(cost.max()), size)
 
 
 def harm(case: Case, hostile: int = 0) -> tuple[Harm, ...]:
     """Return what one node does that sends HOSTILE_FACTOR times the model and claims CLAIMS its precision."""
-    nodes = [train(participant) for participant in participants(case)]
+    nodes = [train_or_replace(participant) for participant in participants(case)]
     honest = [node for index, node in enumerate(nodes) if index != hostile]
     clean = fuse_exactly([node.information for node in nodes])
     found = []
@@ -83,14 +83,14 @@ def harm(case: Case, hostile: int = 0) -> tuple[Harm, ...]:
         messages[hostile] = _lie(messages[hostile], clean.theta, claim)
         updates = _quantised(messages)
         robust, _ = combine(updates)
-        reference = _errors(honest, clean.theta)
+        reference = errors_of(honest, clean.theta)
         found.append(
             Harm(
                 case.name,
                 len(nodes),
                 claim,
-                geometric_mean((_errors(honest, _plain_sum(updates)) / reference).tolist()),
-                geometric_mean((_errors(honest, robust) / reference).tolist()),
+                geometric_mean((errors_of(honest, _plain_sum(updates)) / reference).tolist()),
+                geometric_mean((errors_of(honest, robust) / reference).tolist()),
             )
         )
     return tuple(found)
@@ -108,8 +108,3 @@ def _plain_sum(updates: Sequence[InformationUpdate]) -> Floats:
 
 def _quantised(informations: Sequence[Information]) -> list[InformationUpdate]:
     return [quantise(i, schema=_NOBODY, base_model=_NOBODY, family=_NOBODY) for i in informations]
-
-
-def _errors(nodes: Sequence[Trained], theta: Floats) -> Floats:
-    answers = [node.participant.answers for node in nodes]
-    return np.array([np.sqrt(np.mean((y - X @ theta) ** 2)) for X, y in answers])

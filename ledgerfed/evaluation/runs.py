@@ -1,23 +1,26 @@
 """A whole evaluation: its parts, each in a process of its own and kept in a file, so that it can go on.
 
 A part is a case with a seed and a horizon, or the guarantees of a case. What an earlier run of the same
-version left is not computed again.
+program left is not computed again; a changed line of code makes another program.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
+from ledgerfed import errors
 from ledgerfed.errors import ConfigurationError
+from ledgerfed.evaluation import worker
 from ledgerfed.evaluation.compare import METHODS, compare
 from ledgerfed.evaluation.documents import guarantee_document, row_document, times_document
 from ledgerfed.evaluation.guarantees import Exactness, Harm, exactness, harm
@@ -27,6 +30,7 @@ HORIZONS: Final = {"transit-180": (7,), "heart-rate": (3,), "dryer-power": (5,)}
 """Which cases are looked at further ahead too, in grid steps."""
 GUARANTEED: Final = ("transit-60", "transit-180", "heart-rate", "dryer-power", "dryer-temperature")
 """The cases whose exchange is measured: all but the widest, where a round of 159 liars takes long."""
+_KEYS: Final = {"compare": {"rows"}, "guarantees": {"exact", "harm"}}
 SCENARIOS: Final = tuple(dict.fromkeys(case.scenario for case in CASES))
 
 
@@ -72,7 +76,7 @@ def evaluate(
     """Return what the parts found, computing those that `directory` does not hold.
 
     Raises:
-        ConfigurationError: a file of an earlier run cannot be read.
+        ConfigurationError: a file of an earlier run cannot be read, or a worker process was killed.
     """
     directory.mkdir(parents=True, exist_ok=True)
     found = {part: kept for part in wanted if (kept := _read(directory, part)) is not None}
@@ -117,52 +121,66 @@ def gather(found: dict[Part, dict[str, Any]]) -> dict[str, Any]:
 
 
 def differences(found: dict[str, Any], committed: dict[str, Any], tolerance: float) -> tuple[str, ...]:
-    """Return where the figures of two evaluations differ by more than `tolerance`, relative to at least 1."""
+    """Return where the figures of two evaluations differ by more than `tolerance`, relative to at least 1.
+
+    Committed figures of cases that were not evaluated do not count.
+    """
     ours, theirs = _figures(found), _figures(committed)
-    lines = [f"{key} is missing" for key in sorted(theirs.keys() - ours.keys())]
+    cases = {case for case, _ in ours}
+    lines = [f"{case} {key} is missing" for case, key in sorted(theirs.keys() - ours.keys()) if case in cases]
+    lines += [f"{case} {key} is not committed" for case, key in sorted(ours.keys() - theirs.keys())]
     for key in sorted(ours.keys() & theirs.keys()):
         apart = abs(ours[key] - theirs[key]) / max(1.0, abs(theirs[key]))
         if not apart <= tolerance:
-            lines.append(f"{key} is {ours[key]}, committed is {theirs[key]}")
+            lines.append(f"{' '.join(key)} is {ours[key]}, committed is {theirs[key]}")
     return tuple(lines)
 
 
-def _figures(document: dict[str, Any]) -> dict[str, float]:
+def _figures(document: dict[str, Any]) -> dict[tuple[str, str], float]:
     figures = {}
     for row in document["rows"]:
-        place = f"{row['case']} h{row['horizon']} s{row['seed']} {row['method']}"
-        for key, value in row.items():
+        place = f"h{row['horizon']} s{row['seed']} {row['method']}"
+        for key, value in {**row, **row["notes"]}.items():
             if isinstance(value, int | float) and key not in ("seed", "horizon"):
-                figures[f"{place} {key}"] = float(value)
+                figures[row["case"], f"{place} {key}"] = float(value)
+    for exact in document["exactness"]:
+        for key in ("width", "difference", "rmse_cost", "payload_bytes"):
+            figures[exact["case"], key] = float(exact[key])
     for harmed in document["harm"]:
-        figures[f"{harmed['case']} harm at {harmed['claim']}"] = float(harmed["robust"])
+        figures[harmed["case"], f"harm at {harmed['claim']}"] = float(harmed["robust"])
     return figures
 
 
 def _compute(missing: Sequence[Part], workers: int) -> Iterator[tuple[Part, dict[str, Any]]]:
     if not missing:
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), worker.begin) as pool:
         waiting: dict[Future[dict[str, Any]], Part] = {pool.submit(do, part): part for part in missing}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
+        except BrokenProcessPool as error:
+            raise ConfigurationError(
+                "a worker process was killed (too little memory?); run again with fewer --workers, "
+                "what is done is kept"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _one_thread() -> None:
-    """Let the workers be the parallelism: threads of the linear algebra would only fight for the cores."""
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+@lru_cache(maxsize=1)
+def _program() -> str:
+    """Return what names the code of the package, so that no other code's results are taken for its own."""
+    home = Path(errors.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(home.rglob("*.py")):
+        digest.update(f"{path.relative_to(home)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _file(directory: Path, part: Part) -> Path:
-    key = json.dumps(
-        [version("ledgerfed"), sorted(METHODS), find_case(part.case).basis.document()], sort_keys=True
-    )
-    return directory / f"{part.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.json"
+    return directory / f"{part.name}-{_program()}.json"
 
 
 def _read(directory: Path, part: Part) -> dict[str, Any] | None:
@@ -173,6 +191,8 @@ def _read(directory: Path, part: Part) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read ({error}); delete it, or give --fresh") from error
+    if not isinstance(document, dict) or not _KEYS[part.kind] <= document.keys():
+        raise ConfigurationError(f"{path} holds no results; delete it, or give --fresh")
     return document
 
 

@@ -24,7 +24,7 @@ from ledgerfed.errors import InvalidValueError, NotFoundError
 from ledgerfed.evaluation.bases import ALL_CHANNELS, HEART_RATE, TRANSIT_WEEKS, dryer_basis
 from ledgerfed.evaluation.metrics import last_values, seasonal_naive
 from ledgerfed.exchange import Basis, Design, design
-from ledgerfed.series import Panel, Standardisation, Window, align, standardisation
+from ledgerfed.series import Panel, Window, align, standardisation
 from ledgerfed.series.arrays import Booleans, Floats
 
 MIN_TRAIN: Final = 12
@@ -52,7 +52,8 @@ class Participant:
     """A node of a case: its training rows, and its design up to the end of the test window.
 
     `test` bool [T] marks the rows to forecast, `naive` float64 [n] is the naive forecast of them, and
-    `naive_spread` the root mean square of its error in training.
+    `naive_spread` the root mean square of its error in training; `past` float64 is the target on the grid of
+    the training window, standardised, NaN where it is missing.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Participant:
     test: Booleans
     naive: Floats
     naive_spread: float
-    scale: Standardisation
+    past: Floats
 
     @property
     def answers(self) -> tuple[Floats, Floats]:
@@ -142,7 +143,8 @@ def _participant(case: Case, panel: Panel, basis: Basis, horizon: int) -> Partic
     moved = (whole.y - last)[train.rows][before]
     spread = float(np.sqrt(np.mean(moved * moved))) if moved.any() else 1.0
     naive = last[: test.stop][seen]
-    return Participant(panel.name, "", whole.within(train), through, seen, naive, spread, scale)
+    past = whole.y[train.rows]
+    return Participant(panel.name, "", whole.within(train), through, seen, naive, spread, past)
 
 
 def _span(runs: Sequence[Window]) -> Window:

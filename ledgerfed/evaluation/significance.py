@@ -13,9 +13,10 @@ from ledgerfed.series.arrays import Floats
 def diebold_mariano(first: Floats, second: Floats, horizon: int = 1) -> float:
     """Return the one-sided p-value that `first` has smaller squared errors than `second` by luck.
 
-    Errors float64 [n] in the order of time. The long-run variance takes horizon - 1 autocovariances; the
-    statistic has the small-sample factor of Harvey, Leybourne & Newbold (International Journal of Forecasting
-    13, 1997) and is held against Student's t with n - 1 degrees of freedom. Equal errors give 0.5.
+    Errors float64 [n] in the order of time. The long-run variance takes horizon - 1 autocovariances, with
+    Bartlett's weights where the plain sum is not positive; the statistic has the small-sample factor of
+    Harvey, Leybourne & Newbold (International Journal of Forecasting 13, 1997) and is held against
+    Student's t with n - 1 degrees of freedom. Equal errors give 0.5.
 
     Raises:
         InvalidValueError: fewer than two errors, different lengths, or no more errors than the horizon.
@@ -27,12 +28,20 @@ def diebold_mariano(first: Floats, second: Floats, horizon: int = 1) -> float:
         raise InvalidValueError(f"{n} and {len(second)} errors at horizon {horizon} cannot be compared")
     gain = first * first - second * second
     centred = gain - gain.mean()
-    variance = float(centred @ centred) / n
-    variance += 2 * sum(float(centred[k:] @ centred[:-k]) / n for k in range(1, horizon))
-    if not variance > 0:
+    if not centred.any():
         return 0.5 if gain.mean() == 0 else float(gain.mean() > 0)
+    variance = _long_run_variance(centred, horizon)
     factor = np.sqrt((n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n)
     return float(t.cdf(factor * gain.mean() / np.sqrt(variance / n), n - 1))
+
+
+def _long_run_variance(centred: Floats, horizon: int) -> float:
+    n = len(centred)
+    lagged = np.array([float(centred[k:] @ centred[: n - k]) / n for k in range(horizon)])
+    plain = float(lagged[0] + 2 * lagged[1:].sum())
+    if plain > 0:
+        return plain
+    return float(lagged[0] + 2 * (1 - np.arange(1, horizon) / horizon) @ lagged[1:])
 
 
 def holm(p_values: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:

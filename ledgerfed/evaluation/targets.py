@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ledgerfed.evaluation.compare import PERSONAL
+from ledgerfed.evaluation.documents import case_title
 from ledgerfed.evaluation.guarantees import Exactness, Harm
 
 TO_OWN: Final = {
@@ -20,7 +21,7 @@ TO_OWN: Final = {
 NO_WORSE: Final = 0.90
 WORST: Final = 1.05
 WORST_OF_FEW: Final = 1.10
-"""At most this for the worst node where nodes train on fewer than ROWS rows."""
+"""At most this for the worst of the nodes that train on fewer than ROWS rows."""
 ROWS: Final = 100
 SCALAR: Final = "scalar-weighted AR"
 DIFFERENCE: Final = 1e-9
@@ -61,21 +62,37 @@ class Target:
 
 
 def accuracy_targets(rows: Sequence[Mapping[str, Any]]) -> tuple[Target, ...]:
-    """Return the lines about the cases of TO_OWN among the rows of one step and seed 0."""
-    first = {(r["case"], r["method"]): r for r in rows if r["horizon"] == 1 and r["seed"] == 0}
+    """Return the lines about the personal forecaster: one step ahead with seed 0 all of them.
+
+    Other horizons and seeds, and cases without a limit of their own, must pay: against the own model, the
+    naive forecast and the scalar-weighted mean.
+    """
+    scalar = {case_title(row): row["ratio"] for row in rows if row["method"] == SCALAR}
     found: list[Target] = []
-    for case, limit in TO_OWN.items():
-        row, scalar = first.get((case, PERSONAL)), first.get((case, SCALAR))
-        if row is None or scalar is None:
+    for row in rows:
+        if row["method"] != PERSONAL:
             continue
-        few = min(node["rows"] for node in row["nodes"]) < ROWS
+        title = case_title(row)
         found += [
-            Target(f"{case}: personal / own model", row["to_own"], limit),
-            Target(f"{case}: share of nodes at most 1 % worse", row["no_worse"], NO_WORSE, at_least=True),
-            Target(f"{case}: worst node / own model", row["worst"], WORST_OF_FEW if few else WORST),
-            Target(f"{case}: personal / scalar-weighted", row["ratio"] / scalar["ratio"], 1.0),
+            Target(f"{title}: personal / own model", row["to_own"], TO_OWN.get(title, 1.0)),
+            Target(f"{title}: personal / naive", row["ratio"], 1.0),
         ]
+        if title in scalar:
+            found.append(Target(f"{title}: personal / scalar-weighted", row["ratio"] / scalar[title], 1.0))
+        if title == row["case"]:
+            found.append(
+                Target(f"{title}: share of nodes at most 1 % worse", row["no_worse"], NO_WORSE, at_least=True)
+            )
+            found += _worst(title, row["nodes"])
     return tuple(found)
+
+
+def _worst(title: str, nodes: Sequence[Mapping[str, Any]]) -> Iterator[Target]:
+    for few, limit in ((False, WORST), (True, WORST_OF_FEW)):
+        ratios = [node["to_own"] for node in nodes if (node["rows"] < ROWS) == few]
+        if ratios:
+            side = "<" if few else ">="
+            yield Target(f"{title}: worst node of {side} {ROWS} rows / own", max(ratios), limit)
 
 
 def exchange_targets(exact: Sequence[Exactness], harms: Sequence[Harm]) -> tuple[Target, ...]:

@@ -43,7 +43,7 @@ def ridge(X: Floats, y: Floats) -> tuple[Floats, float]:
     turned = U.T @ y
     kept = s * s / (s * s + PENALTIES[:, None])
     theta = (kept / np.maximum(s, np.finfo(float).tiny) * turned) @ Vt
-    left_out = (y - theta @ X.T) / np.maximum(1 - kept @ (U * U).T, 1e-2)
+    left_out = (y - theta @ X.T) / np.maximum(1 - kept @ (U * U).T, np.finfo(float).eps)
     best = int(np.argmin((left_out * left_out).sum(axis=1)))
     return np.asarray(theta[best], dtype=np.float64), float(kept[best].sum())
 
@@ -54,12 +54,10 @@ def _naive(node: Trained) -> Prediction:
 
 
 def _native(node: Trained) -> Prediction:
-    p = node.participant
-    mean = node.fitted.one_step(p.through)[p.test]
     _, y = node.rows
     error = y - node.predictions
     free = max(len(y) - len(node.fitted.parameters), 1)
-    return Prediction(mean, np.full(len(mean), np.sqrt(float(error @ error) / free)))
+    return Prediction(node.ahead, np.full(len(node.ahead), np.sqrt(float(error @ error) / free)))
 
 
 def _least_squares(node: Trained) -> Prediction:

@@ -11,14 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from ledgerfed.evaluation.methods.pooled import pooled_least_squares
+from ledgerfed.evaluation.methods.pooled import rounds_to_centralized
 from ledgerfed.evaluation.methods.result import Result, Trained, linear_prediction
 from ledgerfed.series.arrays import Floats
 
 LOCAL_STEPS: Final = 10
 ROUNDS: Final = 500
-CLOSE: Final = 1.01
-"""A node has arrived when its error is within one per cent of the centralized model's."""
 NUMBER: Final = 8
 """Bytes of a coefficient as these methods send it, a double."""
 
@@ -27,23 +25,19 @@ def federated_averaging(nodes: Sequence[Trained], _: int) -> Result:
     """FedAvg (McMahan et al. 2017, arXiv 1602.05629): local gradient steps, means weighted by rows.
 
     Full batches, LOCAL_STEPS steps a round of size 1 / L with the largest curvature L of any node, ROUNDS
-    rounds; the averaged parameters themselves forecast. The note `rounds_to_centralized` is the first round
-    after which every node's test error stays within CLOSE of the centralized model's, 0 if there is none.
+    rounds; the averaged parameters themselves forecast. Note: `rounds_to_centralized`.
     """
     grams, moments, counts = _quadratics(nodes)
     step = 1.0 / float(np.linalg.eigvalsh(grams)[:, -1].max())
-    theta = np.zeros(grams.shape[1])
-    reference = _errors(nodes, pooled_least_squares(nodes))
-    arrived = 0
-    for number in range(1, ROUNDS + 1):
-        local = np.tile(theta, (len(nodes), 1))
+    thetas = np.zeros((ROUNDS + 1, grams.shape[1]))
+    for number in range(ROUNDS):
+        local = np.tile(thetas[number], (len(nodes), 1))
         for _ in range(LOCAL_STEPS):
             local = local - step * (np.einsum("kij,kj->ki", grams, local) - moments)
-        theta = counts @ local / counts.sum()
-        close = bool((_errors(nodes, theta) <= CLOSE * reference).all())
-        arrived = (arrived or number) if close else 0
-    cost = ROUNDS * NUMBER * len(theta)
-    predictions = tuple(linear_prediction(node, theta) for node in nodes)
+        thetas[number + 1] = counts @ local / counts.sum()
+    cost = ROUNDS * NUMBER * grams.shape[1]
+    predictions = tuple(linear_prediction(node, thetas[-1]) for node in nodes)
+    arrived = rounds_to_centralized(nodes, thetas[1:])
     return Result(predictions, ROUNDS, cost, cost, notes={"rounds_to_centralized": float(arrived)})
 
 
@@ -75,11 +69,6 @@ def _quadratics(nodes: Sequence[Trained]) -> tuple[Floats, Floats, Floats]:
     grams = np.array([X.T @ X / len(y) for X, y in rows])
     moments = np.array([X.T @ y / len(y) for X, y in rows])
     return grams, moments, np.array([float(len(y)) for _, y in rows])
-
-
-def _errors(nodes: Sequence[Trained], theta: Floats) -> Floats:
-    answers = [node.participant.answers for node in nodes]
-    return np.array([np.sqrt(np.mean((y - X @ theta) ** 2)) for X, y in answers])
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -18,6 +18,7 @@ import numpy as np
 from ledgerfed.aggregation.information import ExactInformation, expand, pool, ratio_cap, solve
 from ledgerfed.aggregation.whitened import robust_centre
 from ledgerfed.evaluation.demo import GATES
+from ledgerfed.evaluation.methods.pooled import rounds_to_centralized
 from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, linear_prediction
 from ledgerfed.evaluation.wire import wire_bytes
 from ledgerfed.exchange import Information, dequantise, quantise
@@ -76,24 +77,27 @@ def combine(updates: Sequence[InformationUpdate]) -> tuple[Floats, tuple[int, ..
 
 
 @lru_cache(maxsize=1)
-def rounds(nodes: tuple[Trained, ...], number: int = ROUNDS) -> Fused:
-    """Return the global model after so many rounds; kept, for both methods to share."""
-    fused = fuse_exactly([node.informed(None) for node in nodes])
+def rounds(nodes: tuple[Trained, ...], number: int = ROUNDS) -> tuple[Fused, ...]:
+    """Return the global model after each of so many rounds; kept, for both methods to share."""
+    found = [fuse_exactly([node.informed(None) for node in nodes])]
     for _ in range(1, number):
-        fused = fuse_exactly([node.informed(fused.theta) for node in nodes])
-    return fused
+        found.append(fuse_exactly([node.informed(found[-1].theta) for node in nodes]))
+    return tuple(found)
 
 
 def global_model(nodes: Sequence[Trained], _: int) -> Result:
-    """The certified coefficients, the same for everybody."""
-    fused = rounds(tuple(nodes))
-    return _result(fused, tuple(linear_prediction(node, fused.theta) for node in nodes))
+    """The certified coefficients, the same for everybody. Note: `rounds_to_centralized`."""
+    found = rounds(tuple(nodes))
+    theta = found[-1].theta
+    arrived = rounds_to_centralized(nodes, [fused.theta for fused in found])
+    result = _result(found, tuple(linear_prediction(node, theta) for node in nodes))
+    return replace(result, notes={"rounds_to_centralized": float(arrived)})
 
 
 def personal_models(nodes: Sequence[Trained], _: int) -> Result:
     """Each node's own coefficients: the global model as a prior for its rows."""
-    fused = rounds(tuple(nodes))
-    return _result(fused, tuple(_personal(node, fused) for node in nodes))
+    found = rounds(tuple(nodes))
+    return _result(found, tuple(_personal(node, found[-1]) for node in nodes))
 
 
 def _personal(node: Trained, fused: Fused) -> Prediction:
@@ -103,11 +107,14 @@ def _personal(node: Trained, fused: Fused) -> Prediction:
     return Prediction(X @ own.theta, np.sqrt(own.s2 + np.maximum(spread, 0.0)))
 
 
-def _result(fused: Fused, predictions: tuple[Prediction, ...]) -> Result:
-    size = len(fused.theta)
+def _result(found: Sequence[Fused], predictions: tuple[Prediction, ...]) -> Result:
+    last, number = found[-1], len(found)
+    size = len(last.theta)
     model = 8 * (size + size * (size + 1) // 2)
-    sent = fused.payload_bytes
-    return Result(predictions, 1, sent, model, wire_bytes(sent), fuse_seconds=fused.seconds)
+    sent, wire = last.payload_bytes, wire_bytes(last.payload_bytes)
+    return Result(
+        predictions, number, number * sent, number * model, number * wire, fuse_seconds=last.seconds
+    )
 
 
 def _caps(updates: Sequence[InformationUpdate], expanded: Sequence[ExactInformation]) -> list[int]:

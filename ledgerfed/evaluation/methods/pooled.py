@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 
-from ledgerfed.evaluation.methods.result import Result, Trained, linear_prediction
+from ledgerfed.evaluation.methods.result import Result, Trained, errors_of, linear_prediction
 from ledgerfed.series.arrays import Floats
+
+CLOSE: Final = 1.01
+"""A node has arrived when its error is at most one per cent above the centralized model's."""
 
 
 def centralized(nodes: Sequence[Trained], _: int) -> Result:
     """Least squares on the standardised training rows of all nodes together."""
     theta = pooled_least_squares(nodes)
     return Result(tuple(linear_prediction(node, theta) for node in nodes))
+
+
+def rounds_to_centralized(nodes: Sequence[Trained], thetas: Iterable[Floats]) -> int:
+    """Return the first round from which on every node's test error stays within CLOSE of the centralized
+    model's, 0 if there is none; `thetas` are the coefficients after each round.
+    """
+    limit = CLOSE * errors_of(nodes, pooled_least_squares(nodes))
+    arrived = 0
+    for number, theta in enumerate(thetas, 1):
+        close = bool((errors_of(nodes, theta) <= limit).all())
+        arrived = (arrived or number) if close else 0
+    return arrived
 
 
 def pooled_least_squares(

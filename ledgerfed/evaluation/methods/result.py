@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
-from ledgerfed.errors import InvalidValueError
+from ledgerfed.errors import FitError, InvalidValueError
 from ledgerfed.evaluation.scenarios import Participant
 from ledgerfed.exchange import Information, information, noise_about
-from ledgerfed.models import Fitted, load_family
+from ledgerfed.models import Family, Fitted, load_family
 from ledgerfed.series.arrays import Floats
+
+FALLBACK: Final = "arx"
+"""What a node fits whose own family finds no fit: least squares on the basis."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
     """A participant with its native model, fitted on its training rows alone.
 
-    `information` is what it would send in a first round; `fit_seconds` is what fitting took.
+    `predictions` are the model's of the training rows, `ahead` those of the test rows, with the parameters as
+    fitted; `information` is what the node would send in a first round; `fit_seconds` is what fitting took.
     """
 
     participant: Participant
     fitted: Fitted
     exchange_weight: float
     predictions: Floats
+    ahead: Floats
     information: Information
     fit_seconds: float
 
@@ -81,17 +87,49 @@ def train(participant: Participant) -> Trained:
     """Return the participant with its native model fitted.
 
     Raises:
-        FitError: the family finds no fit on these rows.
+        FitError: the family finds no fit on these rows, or gives no prediction for one that is asked for; the
+            message names the node.
+        NotFoundError: no family of that name.
     """
     family = load_family(participant.family)
+    try:
+        return _fitted(participant, family)
+    except (FitError, InvalidValueError) as error:
+        raise FitError(f"node {participant.name!r}: {error}") from error
+
+
+def train_or_replace(participant: Participant) -> Trained:
+    """Return the participant with its native model, or with FALLBACK where its own family finds no fit.
+
+    Raises:
+        FitError: FALLBACK finds none either; the message names the node.
+        NotFoundError: no family of that name.
+    """
+    try:
+        return train(participant)
+    except FitError:
+        if participant.family == FALLBACK:
+            raise
+        return train(replace(participant, family=FALLBACK))
+
+
+def _fitted(participant: Participant, family: Family) -> Trained:
     started = time.perf_counter()
     fitted = family.fit(participant.train)
     seconds = time.perf_counter() - started
-    rows = participant.train.rows
-    predictions = fitted.one_step(participant.train)[rows]
+    predictions = fitted.one_step(participant.train)[participant.train.rows]
+    ahead = fitted.one_step(participant.through)[participant.test]
+    if missing := int((~np.isfinite(ahead)).sum()):
+        raise FitError(f"{family.name!r} gives no prediction for {missing} of {len(ahead)} rows")
     X, y = participant.train.sample()
     info = information(X, y, predictions, family.exchange_weight)
-    return Trained(participant, fitted, family.exchange_weight, predictions, info, seconds)
+    return Trained(participant, fitted, family.exchange_weight, predictions, ahead, info, seconds)
+
+
+def errors_of(nodes: Sequence[Trained], theta: Floats) -> Floats:
+    """Return the RMSE of the coefficients on each node's test rows, float64 [nodes], standardised."""
+    answers = [node.participant.answers for node in nodes]
+    return np.array([np.sqrt(np.mean((y - X @ theta) ** 2)) for X, y in answers])
 
 
 def linear_prediction(trained: Trained, theta: Floats, used: float = 0.0) -> Prediction:
