@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ANALYSER := vyper-guard==0.7.0
 CLIENTS := tests/clients/node_modules/.package-lock.json
 
-.PHONY: demo test test-all gas analyse lint bench-chain clean
+.PHONY: demo test test-all gas analyse lint bench-chain bench-fit clean
 
 demo: $(VENV)/installed
 	$(BIN)/ledgerfed demo
@@ -19,6 +19,9 @@ test-all: lint analyse $(CLIENTS)
 
 bench-chain: $(VENV)/installed-test $(CLIENTS)
 	$(BIN)/python tests/benchmarks/chain_throughput.py
+
+bench-fit: $(VENV)/installed-test
+	@$(BIN)/python tests/benchmarks/fit_times.py $(ARGS)
 
 gas: $(VENV)/installed-test
 	@PYTHONPATH=tests $(BIN)/python tests/contracts/gas.py $(ARGS)
