@@ -31,6 +31,13 @@ SHORT: Final = {
     "federated, global": "**global**",
     PERSONAL: "**personal**",
 }
+_PREFACE: Final = """\
+Scales, orders and strengths come from the training part alone. Every method forecasts the same rows of the
+test part, at rolling origins, with the parameters exactly as exchanged. *Own model* is what a node fits alone,
+*centralized* is least squares on everybody's rows, *global* and *personal* are this federation's. *To own* is
+the error against the node's own model, a geometric mean; *no worse* the share of nodes whose error grows by at
+most 1 %; *better* counts the nodes whose gain over their own model is significant (Diebold-Mariano with the
+small-sample factor, Holm over nodes, 5 %)."""
 _ACCURACY: Final = ("ratio", "mase", "pinball", "crps", "coverage_80", "coverage_95", "better")
 _FAIRNESS: Final = ("to_own", "no_worse", "worst", "p90", "gini", "jain")
 _COST: Final = ("rounds", "bytes_up", "bytes_down", "wire_up")
@@ -38,7 +45,8 @@ _COST: Final = ("rounds", "bytes_up", "bytes_down", "wire_up")
 
 def readme_table(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield README's table: a case a line, RMSE / naive of every method, and who gains by the personal one."""
-    yield "| case | " + " | ".join(SHORT[name] for name in METHODS) + " | personal / own | no worse | worst |"
+    names = " | ".join(SHORT[name] for name in METHODS)
+    yield f"| case | {names} | personal / own | no worse | worst |"
     yield "|---|" + "---|" * (len(METHODS) + 3)
     for title, rows in _cases(found).items():
         personal = rows[PERSONAL]
@@ -54,12 +62,7 @@ def page(found: Mapping[str, Any]) -> Iterator[str]:
     yield "Written by `python -m ledgerfed.evaluation.page docs/evaluation/results.json` from the results of"
     yield "`ledgerfed evaluate --scenario all --plots --dir docs/evaluation`. Do not edit."
     yield ""
-    yield "Scales, orders and strengths come from the training part alone. Every method forecasts the same rows of the"
-    yield "test part, at rolling origins, with the parameters exactly as exchanged. *Own model* is what a node fits"
-    yield "alone, *centralized* is least squares on everybody's rows, *global* and *personal* are this federation's."
-    yield "*To own* is the error against the node's own model, as a geometric mean; *no worse* is the share of nodes"
-    yield "whose error grows by at most 1 %; *better* counts the nodes whose gain over their own model is significant"
-    yield "(Diebold-Mariano with the small-sample factor, Holm over nodes, 5 %)."
+    yield from _PREFACE.splitlines()
     yield ""
     yield "![RMSE / naive by case and method](evaluation/errors.svg)"
     yield ""
@@ -75,11 +78,11 @@ def page(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def replace_table(readme: str, table: Sequence[str]) -> str:
-    """Return README with the table between its marks replaced; raises InvalidValueError without the marks."""
+    """Return README with the table between its marks replaced; raises InvalidValueError without them."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise InvalidValueError(f"README has no place for the table; put {BEGIN} and {END} where it belongs")
+        raise InvalidValueError(f"README has no place for the table; put {BEGIN} and {END} there")
     return before + begin + "\n" + "\n".join(table) + "\n" + end + after
 
 
