@@ -123,14 +123,14 @@ def innovations(model: StateSpace, tolerance: float = TOLERANCE) -> Innovations:
 def local_level_gain(ratio: float) -> float:
     """Return the steady gain K of a random walk in noise, from its variance ratio q = Q / R.
 
-    K = p / (p + 1) with p² = q p + q. Harvey 1989, 4.1.
+    K = 2 √q / (√q + √(q + 4)); Harvey 1989, 4.1.
     """
     if not ratio >= 0:
         raise InvalidValueError(f"a ratio of variances is at least 0, got {ratio}")
     if ratio == np.inf:
         return 1.0
-    p = (ratio + np.sqrt(ratio * (ratio + 4))) / 2
-    return float(p / (p + 1))
+    root = float(np.sqrt(ratio))
+    return float(2 * root / (root + np.hypot(root, 2.0)))
 
 
 def local_level_autoregression(gain: float, count: int) -> Floats:
