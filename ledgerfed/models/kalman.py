@@ -60,7 +60,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Filtered:
-    """One-step `predictions` float64 [G, T, S] of S series and the `variances` [G, T] of y about them.
+    """`predictions` float64 [G, T, S] of S series and the `variances` [G, T] of y about those one step ahead.
 
     `diffuse` [T] is the diffuse part of that variance, equal for all candidates, 0 where the past has
     determined the prediction; `seen` bool [T] marks the values that were used.
@@ -72,23 +72,29 @@ class Filtered:
     seen: Booleans
 
 
-def kalman_filter(models: Candidates, series: Floats, restarts: Booleans) -> Filtered:
-    """Return the predictions of each value from those before it, since the last restart.
+def kalman_filter(models: Candidates, series: Floats, restarts: Booleans, steps: int = 1) -> Filtered:
+    """Return the predictions of each value from those up to `steps` before it, since the last restart.
 
     Args:
         series: float64 [T, S]; a row with NaN in any of them is missing.
         restarts: bool [T], true where the states start anew before the row is predicted; row 0 always does.
+        steps: how far ahead; the first rows, which have no such past, are NaN.
+
+    Raises:
+        InvalidValueError: less than 1 step, or more of them where H changes with time.
     """
-    return _Pass(models, series, restarts).run()
+    if steps < 1 or (steps > 1 and models.H.ndim > 1):
+        raise InvalidValueError(f"this model can be filtered 1 step ahead, not {steps}; H changes with time")
+    return _Pass(models, series, restarts, steps).run()
 
 
 class _Pass:
     """One pass over the rows; holds the predicted states x [G, m, S] and covariances P [G, m, m]."""
 
-    def __init__(self, models: Candidates, series: Floats, restarts: Booleans) -> None:
+    def __init__(self, models: Candidates, series: Floats, restarts: Booleans, steps: int) -> None:
         T, S = series.shape
         G, m = models.count, models.H.shape[-1]
-        self.models, self.series, self.restarts = models, series, restarts
+        self.models, self.series, self.restarts, self.steps = models, series, restarts, steps
         self.H = np.broadcast_to(models.H, (T, m))
         self.constant = models.H.ndim == 1
         self.seen = np.isfinite(np.concatenate([series, self.H], axis=1)).all(axis=1)
@@ -96,6 +102,7 @@ class _Pass:
         self.variances = np.empty((G, T))
         self.diffuse = np.zeros(T)
         self.transposed = np.swapaxes(models.F, 1, 2)
+        self.further = np.linalg.matrix_power(models.F, steps - 1)
         self.start()
 
     def start(self) -> None:
@@ -117,25 +124,29 @@ class _Pass:
             t += 1
             if self.constant and t % 8 == 0 and T - t > _BLOCK and self.settled(before, t - 1):
                 t = self.blocks(t, self.steady_until(t))
+        if self.steps > 1:
+            late = np.full_like(self.predictions[:, : self.steps - 1], np.nan)
+            self.predictions = np.concatenate([late, self.predictions], axis=1)[:, :T]
         return Filtered(self.predictions, self.variances, self.diffuse, self.seen)
 
     def step(self, t: int) -> None:
         """Predict row t, take its value in if there is one, and go to t + 1."""
         h = self.H[t]
-        self.predictions[:, t] = h @ self.x
+        self.predictions[:, t] = expected = h @ self.x
+        if self.steps > 1:
+            self.predictions[:, t] = h @ (self.further @ self.x)
         M = self.P @ h
         f = M @ h + self.models.R
         self.variances[:, t] = f
         if self.seen[t]:
-            self.update(t, h, M, f)
+            self.update(t, h, M, f, self.series[t] - expected)
         self.x = self.models.F @ self.x
         self.P = self.models.F @ self.P @ self.transposed + self.models.Q
         if self.D is not None:
             self.D = self.models.F[0] @ self.D @ self.transposed[0]
 
-    def update(self, t: int, h: Floats, M: Floats, f: Floats) -> None:
-        """Take the value of row t in; M is P h and f the variance about the prediction."""
-        error = self.series[t] - self.predictions[:, t]
+    def update(self, t: int, h: Floats, M: Floats, f: Floats, error: Floats) -> None:
+        """Take the value of row t in; M is P h and f the variance of the error."""
         if self.D is not None:
             N = self.D @ h
             g = float(N @ h)
@@ -174,7 +185,7 @@ class _Pass:
         M = self.P @ h
         f = M @ h + self.models.R
         gain = self.models.F @ (M / f[:, None])[:, :, None]
-        steady = _Steady(self.models.F - gain * h, h, gain, self.models.count)
+        steady = _Steady(self.models.F - gain * h, h @ self.further, gain, self.models.count)
         while stop - t >= _BLOCK:
             rows = slice(t, t + _BLOCK)
             self.predictions[:, rows], self.x = steady.pass_block(self.x, self.series[rows])
@@ -184,13 +195,13 @@ class _Pass:
 
 
 class _Steady:
-    """x_{t+1} = A x_t + B y_t, predictions h x_t, unrolled over one block."""
+    """x_{t+1} = A x_t + B y_t, predictions h x_t with h [G or 1, m], unrolled over one block."""
 
     def __init__(self, A: Floats, h: Floats, B: Floats, count: int) -> None:
-        m = len(h)
+        m = h.shape[1]
         self.observed = np.empty((count, _BLOCK, m))
         self.driven = np.empty((count, m, _BLOCK))
-        row, column = np.broadcast_to(h, (count, 1, m)), np.broadcast_to(B, (count, m, 1))
+        row, column = np.broadcast_to(h[:, None], (count, 1, m)), np.broadcast_to(B, (count, m, 1))
         for i in range(_BLOCK):
             self.observed[:, i] = row[:, 0]
             self.driven[:, :, _BLOCK - 1 - i] = column[:, :, 0]

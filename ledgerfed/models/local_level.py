@@ -34,6 +34,10 @@ class FittedLocalLevel:
         """Return the filtered predictions, float64 [T]; NaN before the history, 0 (the mean) at its start."""
         return Components(False, self.season).predictions(self.parameters, design)
 
+    def ahead(self, design: Design, steps: int) -> Floats:
+        """Return predictions made `steps` grid steps before, float64 [T]."""
+        return Components(False, self.season).predictions(self.parameters, design, steps)
+
 
 @dataclass(frozen=True, slots=True)
 class LocalLevel:

@@ -12,19 +12,15 @@ Rules:
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ledgerfed.errors import FitError
 from ledgerfed.exchange.design import Design
 from ledgerfed.series.arrays import Booleans, Floats
 
 _GRID = 20
-_ITERATIONS = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,50 +80,3 @@ def akaike(loglike: float, parameters: int, n: int) -> float:
     if n <= parameters + 1:
         return math.inf
     return -2 * loglike + 2 * parameters * n / (n - parameters - 1)
-
-
-def maximum_likelihood(family: str, model: Any) -> tuple[float, ...]:
-    """Return the parameters that maximise the likelihood of a statsmodels `MLEModel`.
-
-    L-BFGS, and from where it gives up Nelder-Mead: close to a maximum, or with a variance at zero, the line
-    search fails on rounding noise though there is nothing left to gain.
-
-    Raises:
-        FitError: neither search converged, or the end is not finite.
-    """
-    result = _search(family, model, "lbfgs", None)
-    if not result.mle_retvals["converged"]:
-        result = _search(family, model, "nm", result.params)
-    if not result.mle_retvals["converged"]:
-        raise FitError(f"{family!r} found no maximum within {_ITERATIONS} iterations; train on other days")
-    parameters = tuple(float(value) for value in result.params)
-    if not (np.isfinite(parameters).all() and np.isfinite(result.llf)):
-        raise FitError(f"{family!r} ended at {parameters} with log-likelihood {result.llf}")
-    return parameters
-
-
-def _search(family: str, model: Any, method: str, start: Floats | None) -> Any:
-    with warnings.catch_warnings():
-        # what they say is checked by the caller and raised
-        warnings.simplefilter("ignore")
-        try:
-            return model.fit(
-                start_params=start, method=method, disp=False, maxiter=_ITERATIONS, cov_type="none"
-            )
-        except (np.linalg.LinAlgError, ValueError) as error:
-            raise FitError(f"{family!r} cannot be fitted: {error}") from error
-
-
-def one_step_predictions(family: str, model: Any, parameters: tuple[float, ...]) -> Floats:
-    """Return the Kalman filter's predictions of each value from those before it, float64 [T].
-
-    Raises:
-        FitError: the filter leaves the finite numbers.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        predictions = model.filter(np.array(parameters), return_ssm=True).forecasts[0]
-    if not np.isfinite(predictions).all():
-        at = int(np.argmax(~np.isfinite(predictions)))
-        raise FitError(f"{family!r} predicts {predictions[at]} at step {at}; the fit is not usable")
-    return np.asarray(predictions, dtype=np.float64)

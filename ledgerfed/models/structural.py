@@ -73,13 +73,14 @@ class Components:
         model = self.models(np.array([variances]))
         return StateSpace(model.F[0], model.H, model.Q[0], variances[0])
 
-    def predictions(self, variances: tuple[float, ...], design: Design) -> Floats:
-        """Return the filtered predictions of `design.y`, float64 [T].
+    def predictions(self, variances: tuple[float, ...], design: Design, steps: int = 1) -> Floats:
+        """Return the filtered predictions of `design.y`, `steps` ahead, float64 [T].
 
         NaN stands before the history, and 0, the mean, at the start of an episode.
         """
         given = stretch(design, self.season)
-        filtered = kalman_filter(self.models(np.array([variances])), given.y[:, None], given.restarts)
+        models = self.models(np.array([variances]))
+        filtered = kalman_filter(models, given.y[:, None], given.restarts, steps)
         return given.placed(filtered.predictions[0, :, 0])
 
 
@@ -99,6 +100,10 @@ class FittedStructural:
     def one_step(self, design: Design) -> Floats:
         """Return the filtered predictions, float64 [T]; see `Components.predictions`."""
         return self.components.predictions(self.variances, design)
+
+    def ahead(self, design: Design, steps: int) -> Floats:
+        """Return predictions made `steps` grid steps before, float64 [T]."""
+        return self.components.predictions(self.variances, design, steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,29 @@ def test_blocks_of_rows_give_what_single_steps_give() -> None:
     np.testing.assert_allclose(quick.variances, slow.variances, rtol=1e-11)
 
 
+def test_predictions_further_ahead_are_the_forecasts_of_statsmodels() -> None:
+    y = with_holes(300)
+    models = TREND_AND_WEEK.models(np.array([VARIANCES]))
+    found = kalman_filter(models, y[:, None], whole(y), 5).predictions[0, :, 0]
+    assert np.isnan(found[:4]).all()
+    for t in (60, 130, 250):
+        cut = oracle(y[: t - 4], level="local linear trend", seasonal=7)
+        assert found[t] == pytest.approx(cut.filter(VARIANCES).forecast(5)[4], abs=1e-8)
+
+
+def test_blocks_predict_further_ahead_as_single_steps_do() -> None:
+    y = wandering(700)
+    models = Components(True, 0).models(np.array([[0.8, 0.3, 0.1], [0.2, 1.0, 0.01]]))
+    far = kalman_filter(models, y[:, None], whole(y), 3).predictions
+    for t in (5, 300, 690):
+        shown = np.where(np.arange(700) < t - 2, y, np.nan)  # a gap: single steps, one and then another
+        near = kalman_filter(models, shown[: t + 1, None], whole(y[: t + 1])).predictions
+        np.testing.assert_allclose(far[:, t], near[:, t], atol=1e-8)
+    moving = Candidates(models.F, np.ones((700, 2)), models.Q, models.R, models.start, models.diffuse)
+    with pytest.raises(InvalidValueError, match="1 step ahead, not 3; H changes with time"):
+        kalman_filter(moving, y[:, None], whole(y), 3)
+
+
 def test_candidates_side_by_side_are_what_each_is_alone() -> None:
     y = with_holes(250)
     several = np.array([VARIANCES, (0.1, 0.0, 0.3, 0.0), (0.0, 1.0, 0.0, 0.5)])

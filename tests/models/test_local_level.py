@@ -12,6 +12,7 @@ from single_series import HOURS, daily, hourly
 from ledgerfed.datasets import TRANSIT_BASIS, load_transit
 from ledgerfed.errors import FitError, InvalidValueError
 from ledgerfed.exchange import design
+from ledgerfed.models import Iterated
 from ledgerfed.models.concentrated import concentrated
 from ledgerfed.models.kalman import kalman_filter
 from ledgerfed.models.local_level import LocalLevel
@@ -146,6 +147,17 @@ def test_a_seasonal_that_stands_still_is_no_failed_fit() -> None:
     rows = design(aligned, TRANSIT_BASIS, standardisation(aligned, train)).within(train)
     noise, steps, season = LocalLevel().fit(rows).parameters
     np.testing.assert_allclose([noise, steps, season], [0.0709, 0.0171, 0.0], atol=1e-4)
+
+
+def test_a_level_is_forecast_flat_and_a_week_repeats() -> None:
+    y = level(80, 0.3) + np.resize([3.0, 0, 0, 0, 0, -2, -2], 80)
+    plain, weekly = daily(y, (1, 2)), daily(y, (1, 7))
+    flat = LocalLevel().fit(plain)
+    assert isinstance(flat, Iterated)
+    np.testing.assert_allclose(flat.ahead(plain, 4)[10:], flat.one_step(plain)[7:-3], atol=1e-12)
+    np.testing.assert_array_equal(flat.ahead(plain, 1), flat.one_step(plain))
+    week = LocalLevel().fit(weekly)
+    np.testing.assert_allclose(week.ahead(weekly, 8)[47:], week.one_step(weekly)[40:-7], atol=1e-9)
 
 
 def test_a_stay_of_32_hours_is_enough_for_a_level_and_one_of_seven_is_not() -> None:

@@ -16,7 +16,7 @@ from single_series import HOURS, daily, explained, hourly
 from ledgerfed.errors import FitError
 from ledgerfed.exchange import Design
 from ledgerfed.exchange.innovations import innovations
-from ledgerfed.models import Family, load_family
+from ledgerfed.models import Family, Iterated, load_family
 from ledgerfed.models.dynamic_regression import DynamicRegression
 from ledgerfed.models.linear_state_space import LinearStateSpace
 from ledgerfed.models.state_space import akaike, history, on_grid, restarts, stretch
@@ -112,6 +112,15 @@ def test_a_structure_has_the_components_that_the_series_shows(shape: str, trend:
     assert (fitted.components.trend, fitted.components.season) == (trend, season)
     assert fitted.parameters[:2] == (trend, season)
     assert len(fitted.variances) == 2 + trend + (season > 0)
+
+
+def test_a_trend_is_continued_further_ahead() -> None:
+    y = np.arange(80.0) + 0.1 * np.random.default_rng(0).normal(size=80)
+    panel = hourly(y)
+    fitted = Structural().fit(panel)
+    assert isinstance(fitted, Iterated)
+    np.testing.assert_allclose(fitted.ahead(panel, 5)[30:], y[30:], atol=0.6)
+    np.testing.assert_array_equal(fitted.ahead(panel, 1), fitted.one_step(panel))
 
 
 def test_a_season_that_the_history_hardly_shows_is_left_out() -> None:
