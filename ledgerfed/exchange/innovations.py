@@ -9,6 +9,7 @@ Hannan and Deistler, The Statistical Theory of Linear Systems, 1988, chapter 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,10 +18,10 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.exchange.linear_prediction import coefficients, padded
 from ledgerfed.series.arrays import Floats, read_only_floats
 
-TOLERANCE = 1e-14
+TOLERANCE: Final = 1e-14
 """How little the filtered covariance may still change, relative to its largest entry."""
-_DOUBLINGS = 60
-_FORGETS = 1.0 + 1e-9
+_DOUBLINGS: Final = 60
+_FORGETS: Final = 1.0 + 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,18 +98,19 @@ def state_space(ar: ArrayLike, ma: ArrayLike, variance: float = 1.0) -> StateSpa
     return StateSpace(F, np.eye(m)[0], variance * np.outer(loading, loading), 0.0)
 
 
-def innovations(model: StateSpace, tolerance: float = TOLERANCE) -> Innovations:
+def innovations(model: StateSpace) -> Innovations:
     """Return the innovations form, with the gain to which the Kalman filter settles from a known state.
 
     Doubling: the filter over 2^k steps composed with itself gives that over 2^(k+1) (Särkkä and
-    García-Fernández, IEEE Trans. Automatic Control 66, 2021), so slow filters take no more than 60 products.
+    García-Fernández, IEEE Trans. Automatic Control 66, 2021), so slow filters take no more than 60 products. Settled
+    means: the last doubling changed the covariance by at most `TOLERANCE`.
 
     Raises:
         InvalidValueError: no noise reaches the series within a step, the covariance does not settle, or the
             filter never forgets its start (a moving average that is not invertible).
     """
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows does not settle, and is refused
-        filtered = _filtered_covariance(model, tolerance)
+        filtered = _filtered_covariance(model)
     predicted = model.F @ filtered @ model.F.T + model.Q
     variance = float(model.H @ predicted @ model.H) + model.R
     K = model.F @ predicted @ model.H / variance
@@ -138,7 +140,7 @@ def local_level_autoregression(gain: float, count: int) -> Floats:
     return gain * (1 - gain) ** np.arange(count, dtype=np.float64)
 
 
-def _filtered_covariance(model: StateSpace, tolerance: float) -> Floats:
+def _filtered_covariance(model: StateSpace) -> Floats:
     identity = np.eye(len(model.H))
     variance = float(model.H @ model.Q @ model.H) + model.R
     if not variance > 0:
@@ -155,7 +157,7 @@ def _filtered_covariance(model: StateSpace, tolerance: float) -> Floats:
         A, J = A @ inner[:, :m], A.T @ outer + J
         if not np.isfinite(C).all():
             break
-        if np.abs(C - before).max() <= tolerance * np.abs(C).max():
+        if np.abs(C - before).max() <= TOLERANCE * np.abs(C).max():
             return C
     raise InvalidValueError(
         f"the filter does not settle in 2^{_DOUBLINGS} steps; drop states that y never shows"
