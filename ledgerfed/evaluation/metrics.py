@@ -53,6 +53,6 @@ def geometric_mean(ratios: Sequence[float]) -> float:
     Raises:
         InvalidValueError: none given, or one is not positive.
     """
-    if not ratios or not min(ratios) > 0:
+    if not ratios or not all(ratio > 0 for ratio in ratios):
         raise InvalidValueError(f"a geometric mean needs positive values, got {list(ratios)}")
     return float(np.exp(np.mean(np.log(ratios))))
