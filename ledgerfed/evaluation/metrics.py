@@ -28,6 +28,13 @@ def seasonal_naive(y: Floats, season: int = 7) -> Floats:
     return np.concatenate([np.full(season, np.nan), y[:-season]])
 
 
+def last_values(y: Floats, hold: int) -> Floats:
+    """Return y with each missing value replaced by the last one up to `hold` steps before it, float64 [T]."""
+    place = np.arange(len(y))
+    latest = np.maximum.accumulate(np.where(np.isnan(y), -1, place))
+    return np.where((latest >= 0) & (place - latest <= hold), y[latest], np.nan)
+
+
 def rmse_ratio(y: Floats, forecast: Floats, naive: Floats) -> float:
     """Return RMSE of `forecast` / RMSE of `naive` on the values `y`, all float64 [n]; below 1 is better.
 

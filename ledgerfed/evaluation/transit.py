@@ -19,7 +19,7 @@ import numpy as np
 
 from ledgerfed.datasets import TRANSIT_BASIS, TRANSIT_EVENTS_BASIS, load_transit
 from ledgerfed.errors import NotFoundError
-from ledgerfed.evaluation.metrics import geometric_mean, rmse_ratio, seasonal_naive
+from ledgerfed.evaluation.metrics import geometric_mean, last_values, rmse_ratio, seasonal_naive
 from ledgerfed.exchange import Basis, Design, Information, design, information
 from ledgerfed.fusion import KAPPA, fuse, personal, predict
 from ledgerfed.models import Family, Fitted, load_family
@@ -95,7 +95,7 @@ def centralized(stations: Sequence[Station]) -> Floats:
     return np.asarray(np.linalg.lstsq(X, y)[0], dtype=np.float64)
 
 
-def errors_on_test(station: Station, coefficients: Mapping[str, Floats]) -> dict[str, float]:
+def errors_on_test(station: Station, coefficients: Mapping[str, Floats], season: int = 7) -> dict[str, float]:
     """Return RMSE / naive RMSE on the test window of `local`, the native model, and of each linear model.
 
     `coefficients` are float64 [d] by method.
@@ -104,7 +104,7 @@ def errors_on_test(station: Station, coefficients: Mapping[str, Floats]) -> dict
     X, y = test.sample()
     forecasts = {"local": _native(station, test)}
     forecasts |= {method: predict(X, theta) for method, theta in coefficients.items()}
-    naive = seasonal_naive(test.y)[test.rows]
+    naive = seasonal_naive(last_values(test.y, test.basis.hold), season)[test.rows]
     return {method: rmse_ratio(y, forecast, naive) for method, forecast in forecasts.items()}
 
 

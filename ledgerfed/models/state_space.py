@@ -1,30 +1,89 @@
-"""Maximum likelihood and one-step prediction of statsmodels' state space models.
+"""The stretch of a panel that a state space model runs over, and what its families share.
 
-statsmodels takes seconds to import, so nothing here imports it: callers build the model (and import) when
-they fit.
+Rules:
+- a filter runs over the rows that count and the past they look back to: the reach of the basis, and at least
+  two seasons for the states to settle. Least squares on the basis sees the same values;
+- a gap that no lag of the basis bridges, held values included, ends an episode (a batch, a patient): the next
+  value starts anew;
+- native parameters lie on a grid of 2^-20, far above the last bits of the linear algebra that found them, and
+  predictions are made from the rounded ones, so that other machines get the same update.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ledgerfed.errors import FitError
 from ledgerfed.exchange.design import Design
-from ledgerfed.series.arrays import Floats
+from ledgerfed.series.arrays import Booleans, Floats
 
+_GRID = 20
 _ITERATIONS = 500
 
 
-def history(design: Design, season: int) -> slice:
-    """Return the grid rows that a filter runs over: those that count and the past they look back to.
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """The rows `span` of a design with `rows` rows: y float64 [T] and the `restarts` bool [T] in it."""
 
-    That past is the reach of the basis, and at least two seasons for the states to settle.
-    """
+    span: slice
+    rows: int
+    y: Floats
+    restarts: Booleans
+
+    @property
+    def values(self) -> int:
+        """How many values there are."""
+        return int((~np.isnan(self.y)).sum())
+
+    def placed(self, predictions: Floats) -> Floats:
+        """Return predictions of the stretch as predictions of the whole design, NaN before it."""
+        whole = np.full(self.rows, np.nan)
+        whole[self.span] = predictions
+        return whole
+
+
+def stretch(design: Design, season: int = 0) -> Stretch:
+    """Return the rows a filter runs over, with its restarts, for states that need `season` grid steps."""
+    span = history(design, season)
+    y = design.y[span]
+    gap = max((1, *design.basis.lags)) + design.basis.hold
+    return Stretch(span, len(design.y), y, restarts(y, gap))
+
+
+def history(design: Design, season: int = 0) -> slice:
+    """Return the grid rows that a filter runs over: those that count and the past they look back to."""
     first = int(np.argmax(design.rows))
     return slice(max(0, first - max(design.basis.reach, 2 * season)), len(design.y))
+
+
+def restarts(y: Floats, gap: int) -> Booleans:
+    """Return where the states start anew, bool [T]: at row 0 and after `gap` or more missing values.
+
+    Whether y[t] is there plays no part in it: its prediction must not know.
+    """
+    rows = np.arange(len(y))
+    last = np.maximum.accumulate(np.where(np.isnan(y), -1, rows))
+    before = np.concatenate([[-1], last[:-1]])
+    return np.asarray((rows == 0) | (rows - before > gap), dtype=np.bool_)
+
+
+def on_grid(parameters: ArrayLike) -> tuple[float, ...]:
+    """Return the parameters rounded to multiples of 2^-20."""
+    scaled = np.rint(np.ldexp(np.asarray(parameters, dtype=np.float64), _GRID))
+    return tuple(float(value) for value in np.ldexp(scaled, -_GRID) + 0.0)
+
+
+def akaike(loglike: float, parameters: int, n: int) -> float:
+    """Return the corrected Akaike criterion (Hurvich & Tsai 1989), infinite where n is too small for it."""
+    if n <= parameters + 1:
+        return math.inf
+    return -2 * loglike + 2 * parameters * n / (n - parameters - 1)
 
 
 def maximum_likelihood(family: str, model: Any) -> tuple[float, ...]:

@@ -29,7 +29,8 @@ from ledgerfed.exchange import (
     quantise,
 )
 from ledgerfed.exchange.quantise import dequantise
-from ledgerfed.fusion import personal, predict
+from ledgerfed.fusion import personalise as forecaster_of
+from ledgerfed.fusion import predict
 from ledgerfed.models import Family, Fitted
 from ledgerfed.protocol import transcript
 from ledgerfed.protocol.evidence import SignedLeaf
@@ -232,8 +233,12 @@ def adopt_model(data: bytes, certified: bytes) -> GlobalModel:
     return model
 
 
-def personalise(bench: Workbench, local: LocalModel, model: GlobalModel) -> Floats:
+def personalise(
+    bench: Workbench, local: LocalModel, model: GlobalModel, messages: Sequence[InformationUpdate] = ()
+) -> Floats:
     """Return the node's own coefficients, float64 [d]: the global model as a prior for what it knows itself.
+
+    `messages` are the opened updates that the round admitted; they say how strong a prior serves the others.
 
     Raises:
         InvalidValueError: the model is the genesis model, which knows nothing.
@@ -241,7 +246,8 @@ def personalise(bench: Workbench, local: LocalModel, model: GlobalModel) -> Floa
     if not model.contributors:
         raise InvalidValueError("the genesis model knows nothing; certify a round first")
     mean_precision = model_to_precision(model) / model.contributors
-    return personal(inform(bench, local, model), model_to_theta(model), mean_precision)
+    others = [dequantise(update) for update in messages]
+    return forecaster_of(inform(bench, local, model), others, model_to_theta(model), mean_precision).theta
 
 
 def forecast(design_rows: Design, theta: Floats) -> Floats:

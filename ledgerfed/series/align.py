@@ -54,6 +54,10 @@ class AlignedPanel:
             f"{self.name!r} has no modality {name!r}, only {[m.name for m in self.modalities]}"
         )
 
+    def has(self, modality: str, channel: str) -> bool:
+        """Return whether the panel has that channel of that modality, read or not."""
+        return any(m.name == modality and channel in m.channels for m in self.modalities)
+
 
 def align(panel: Panel) -> AlignedPanel:
     """Return the panel with every modality on its grid; missing stays NaN, nothing is interpolated."""

@@ -22,11 +22,15 @@ TARGET = "target"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standardisation:
-    """Mean and standard deviation per column, float64 [columns]; the deviations are positive."""
+    """Mean and standard deviation per column, float64 [columns]; the deviations are positive.
+
+    `flat` names the columns without a spread: constant or wholly missing in the window, with the deviation 1.
+    """
 
     columns: tuple[str, ...]
     mean: Floats
     sd: Floats
+    flat: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         require_names("the columns of a standardisation", self.columns)
@@ -45,6 +49,15 @@ class Standardisation:
         """Return mean + sd * values, the inverse of `apply`; raises NotFoundError for an unknown column."""
         at = self._index(column)
         return np.asarray(self.mean[at] + self.sd[at] * values)
+
+    def moments(self, column: str) -> tuple[float, float]:
+        """Return mean and deviation of a column; raises NotFoundError for an unknown column."""
+        at = self._index(column)
+        return float(self.mean[at]), float(self.sd[at])
+
+    def has_spread(self, column: str) -> bool:
+        """Return whether the column moved in the window; raises NotFoundError for an unknown column."""
+        return self.columns[self._index(column)] not in self.flat
 
     def _index(self, column: str) -> int:
         if column not in self.columns:
@@ -74,12 +87,17 @@ def standardisation(panel: AlignedPanel, window: Window) -> Standardisation:
         values += list(modality.values[window.rows].T)
     if np.isnan(values[0]).all():
         raise InvalidValueError(f"{panel.name!r} has no target in rows {window.start}..{window.stop - 1}")
-    moments = np.array([_moments(v[~np.isnan(v)]) for v in values])
-    return Standardisation(tuple(columns), moments[:, 0], moments[:, 1])
+    readings = [v[~np.isnan(v)] for v in values]
+    moments = np.array([_moments(v) for v in readings])
+    flat = frozenset(c for c, v in zip(columns, readings, strict=True) if _is_flat(v))
+    return Standardisation(tuple(columns), moments[:, 0], moments[:, 1], flat)
 
 
 def _moments(values: Floats) -> tuple[float, float]:
-    if not values.size:
-        return 0.0, 1.0
+    mean = float(values.mean()) if values.size else 0.0
+    return mean, 1.0 if _is_flat(values) else float(values.std())
+
+
+def _is_flat(values: Floats) -> bool:
     # ptp, not std: the deviation of a constant column is rounding noise, not zero
-    return float(values.mean()), float(values.std()) if np.ptp(values) > 0 else 1.0
+    return not values.size or bool(np.ptp(values) == 0)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ledgerfed.datasets.derive_chicago import BASEBALL, LAG, derive, main, read_source
-from ledgerfed.datasets.transit import ARRAYS, GAMES, STATIONS, WEATHER
+from ledgerfed.datasets.transit import CHICAGO, GAMES, STATIONS, WEATHER
 from ledgerfed.errors import InvalidValueError
 
 
@@ -25,7 +25,7 @@ def source(days: int = 40) -> pd.DataFrame:
 
 def test_riders_are_shifted_back_and_the_rest_stays_on_its_day() -> None:
     arrays = derive(source())
-    assert tuple(arrays) == ARRAYS
+    assert tuple(arrays) == CHICAGO.names
     days = np.arange(40 - LAG)
     np.testing.assert_array_equal(arrays["riders"][:, 2], (2000 + days) * 10_000)
     np.testing.assert_array_equal(arrays["weather"][:, 1], (days + 1.25) * 10_000)

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ledgerfed.datasets import load_transit
-from ledgerfed.datasets.transit import ARRAYS_SHA256, DATA, GAMES, STATIONS, WEATHER, digest, read_arrays
+from ledgerfed.datasets.shipped import digest, read_arrays
+from ledgerfed.datasets.transit import CHICAGO, GAMES, STATIONS, WEATHER
 from ledgerfed.errors import StoreError
 
 
@@ -53,23 +55,23 @@ def test_weekends_are_quieter_than_weekdays_at_every_station() -> None:
 
 
 def test_the_shipped_arrays_are_those_that_the_script_derived() -> None:
-    assert digest(read_arrays(DATA)) == ARRAYS_SHA256
+    assert digest(read_arrays(CHICAGO)) == CHICAGO.sha256
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    arrays = read_arrays(DATA)
+    arrays = read_arrays(CHICAGO)
     riders = arrays["riders"].copy()
     riders[17, 3] += 1
     altered, torn = tmp_path / "altered.npz", tmp_path / "torn.npz"
     np.savez_compressed(altered, **(arrays | {"riders": riders}))
-    torn.write_bytes(DATA.read_bytes()[:100_000])
+    torn.write_bytes(CHICAGO.path.read_bytes()[:100_000])
     for path, message in (
         (altered, "digest"),
         (torn, "cannot be read"),
         (tmp_path / "none", "cannot be read"),
     ):
         with pytest.raises(StoreError, match=message):
-            read_arrays(path)
+            read_arrays(replace(CHICAGO, path=path))
 
 
 def test_loading_is_quick_and_needs_no_pandas() -> None:

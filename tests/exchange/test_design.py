@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from ledgerfed.errors import InvalidValueError, NotFoundError
 from ledgerfed.exchange import ANY, Basis, ChannelTerm, Design, design
+from ledgerfed.exchange.basis import HELD, MICRO
 from ledgerfed.series import Modality, Panel, Window, align, split, standardisation
 
 DAY = 86_400
@@ -108,3 +111,19 @@ def test_a_row_does_not_know_its_own_day_but_for_the_fixtures(seed: int, t: int)
     series[0][t:] += 5
     series[1][t:] += 5
     np.testing.assert_array_equal(made(series, Window(0, 8)).X[t], one)
+
+
+def test_a_pinned_unit_replaces_the_nodes_own_mean_and_spread() -> None:
+    target, rain, games = random_panel(6)
+    rain[:40] = 2.0  # dry, by this gauge: no spread of its own
+    aligned = align(panel(target, rain, games))
+    pinned = ChannelTerm("weather", ("rain",), 1, HELD, scale=4 * MICRO, centre=MICRO)
+    basis = Basis("y", "1", DAY, (1,), (pinned,), scale=5 * MICRO, centre=10 * MICRO)
+    made_design = design(aligned, basis, standardisation(aligned, TRAIN))
+    np.testing.assert_allclose(made_design.y, (target - 10) / 5)
+    np.testing.assert_allclose(made_design.X[1:, 1], np.clip((rain[:-1] - 1) / 4, -4, 4))
+    assert Basis.from_document(basis.document()) == basis
+    assert basis.basis_id != replace(basis, centre=None).basis_id
+    own_mean = replace(basis, channels=(replace(pinned, centre=None),))
+    held = design(aligned, own_mean, standardisation(aligned, TRAIN))
+    np.testing.assert_allclose(held.X[1:, 1], np.clip((rain[:-1] - 2) / 4, -4, 4))

@@ -77,3 +77,10 @@ def test_readings_after_a_grid_time_never_change_it(offsets: list[int], seed: in
     for name in ("values", "observed", "age"):
         one, other = (getattr(aligned, name)[: cut + 1] for aligned in both)
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_panel_says_which_channels_it_has() -> None:
+    aligned = align(hourly(Modality("m", ("x",), ("1",), seconds(0), [[np.nan]])))
+    assert aligned.has("m", "x")
+    assert not aligned.has("m", "y")
+    assert not aligned.has("n", "x")

@@ -1,0 +1,112 @@
+"""`ledgerfed evaluate`: methods compared on real data, as a table, files and pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ledgerfed.cli.output import emit
+from ledgerfed.errors import ConfigurationError, InvalidValueError, NotFoundError, VerificationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledgerfed.evaluation.runs import Part
+
+TOLERANCE: Final = 2e-3
+"""Relative difference that `--check` forgives: other processors add up in another order."""
+
+
+def run_evaluate(
+    scenario: str,
+    seeds: int,
+    directory: Path,
+    workers: int,
+    check: Path | None,
+    *,
+    plots: bool,
+    fresh: bool,
+    as_json: bool,
+) -> int:
+    """Evaluate the cases of `scenario`, keep results in `directory`, and print them; return the exit code."""
+    from ledgerfed.evaluation import runs
+    from ledgerfed.evaluation.documents import as_csv, as_text
+
+    committed = None if check is None else _committed(check)
+    wanted = runs.parts(_cases(scenario), seeds)
+    kept = directory / "parts"
+    if fresh and kept.is_dir():
+        for file in kept.glob("*.json"):
+            file.unlink()
+    found = runs.gather(_compute(wanted, kept, workers or os.cpu_count() or 1))
+    lines = found.pop("lines")
+    (directory / "results.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    (directory / "results.csv").write_text(as_csv(found["rows"]), "utf-8")
+    drawn = _draw(found, directory) if plots else []
+    wrong = () if committed is None else runs.differences(found, committed, TOLERANCE)
+    document = found | {
+        "results": str(directory / "results.json"),
+        "plots": drawn,
+        "differences": list(wrong),
+    }
+    emit(document, as_json=as_json, lines=[*as_text(found["rows"]), "", *lines, *_files(directory, drawn)])
+    if wrong:
+        raise VerificationError(f"{len(wrong)} figures differ from {check}; the first: {wrong[0]}")
+    return 0
+
+
+def _cases(scenario: str) -> Any:
+    from ledgerfed.evaluation.runs import SCENARIOS
+    from ledgerfed.evaluation.scenarios import CASES
+
+    found = [case for case in CASES if scenario in ("all", case.scenario, case.name)]
+    if not found:
+        names = [case.name for case in CASES]
+        raise NotFoundError(f"no scenario {scenario!r}; one of all, {', '.join(SCENARIOS)}, or of {names}")
+    return found
+
+
+def _compute(wanted: tuple[Part, ...], kept: Path, workers: int) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from ledgerfed.evaluation import runs
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    console = Console(file=sys.stderr)
+    with Progress(*columns, console=console, disable=not console.is_interactive) as progress:
+        task = progress.add_task("evaluating", total=len(wanted))
+
+        def told(part: Part) -> None:
+            progress.update(task, advance=1, description=part.name)
+
+        return runs.evaluate(wanted, kept, workers, told)
+
+
+def _committed(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there are no results {path}") from error
+    except (OSError, ValueError) as error:
+        raise InvalidValueError(f"{path} holds no results: {error}") from error
+    if not {"rows", "harm"} <= document.keys():
+        raise InvalidValueError(f"{path} holds no results; it needs rows and harm")
+    return document
+
+
+def _draw(found: dict[str, Any], directory: Path) -> list[str]:
+    try:
+        from ledgerfed.evaluation.plots import draw
+    except ImportError as error:
+        raise ConfigurationError(f"pictures need matplotlib; install ledgerfed[plots] ({error})") from error
+    return [str(path) for path in draw(found, directory)]
+
+
+def _files(directory: Path, drawn: list[str]) -> Iterator[str]:
+    yield ""
+    yield f"results  {directory / 'results.json'}, {directory / 'results.csv'}"
+    yield from (f"picture  {path}" for path in drawn)

@@ -1,0 +1,176 @@
+"""Scenario x method x seed: every method on the same rows of the same nodes, and what came of it.
+
+The seed deals the model families out to the nodes (seed 0 in the order of the case). Where all nodes fit the
+same family there is nothing to deal, and one seed says it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from ledgerfed.evaluation.fairness import Fairness, fairness
+from ledgerfed.evaluation.methods import alone, averaging, federated, pooled
+from ledgerfed.evaluation.methods.result import Method, Prediction, Result, Trained, train
+from ledgerfed.evaluation.metrics import geometric_mean, rmse
+from ledgerfed.evaluation.scenarios import Case, Participant, participants
+from ledgerfed.evaluation.scoring import INTERVALS, coverage, crps, mase, pinball
+from ledgerfed.evaluation.significance import diebold_mariano, holm
+from ledgerfed.series.arrays import Floats
+
+OWN_MODEL: Final = "own model"
+PERSONAL: Final = "federated, personal"
+METHODS: Final[Mapping[str, Method]] = {
+    "naive": alone.naive,
+    OWN_MODEL: alone.own_model,
+    "own ridge": alone.own_ridge,
+    "federated averaging": averaging.federated_averaging,
+    "quality-weighted median": averaging.quality_weighted_median,
+    "scalar-weighted AR": averaging.scalar_weighted,
+    "centralized": pooled.centralized,
+    "federated, global": federated.global_model,
+    PERSONAL: federated.personal_models,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeScore:
+    """One node under one method. `ratio` is RMSE / naive RMSE, `errors` those of the test rows, in order.
+
+    `coverage` is by `INTERVALS`; pinball and CRPS are in units of the node's spread in training.
+    """
+
+    node: str
+    family: str
+    ratio: float
+    mase: float
+    pinball: float
+    crps: float
+    coverage: tuple[float, ...]
+    rows: int
+    errors: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One method of a case: means over nodes, who gains against the own model, and the cost of one node.
+
+    `better` counts the nodes whose gain over their own model is significant at 5 % after Holm's correction.
+    """
+
+    case: str
+    method: str
+    seed: int
+    horizon: int
+    nodes: tuple[NodeScore, ...]
+    ratio: float
+    mase: float
+    pinball: float
+    crps: float
+    coverage: tuple[float, ...]
+    to_own: float
+    to_own_by_node: tuple[float, ...]
+    fairness: Fairness
+    better: int
+    rounds: int
+    bytes_up: int
+    bytes_down: int
+    wire_up: int
+    fit_seconds: float
+    fuse_seconds: float
+    notes: Mapping[str, float]
+
+
+def compare(
+    case: Case,
+    seed: int = 0,
+    horizon: int = 1,
+    methods: Mapping[str, Method] = METHODS,
+    on_method: Callable[[str], None] = lambda _: None,
+) -> Iterator[Row]:
+    """Yield a row for each method, in order; `own model` must be among them and comes before who needs it.
+
+    Raises:
+        FitError: a node's family finds no fit.
+        InvalidValueError: nobody has enough rows.
+    """
+    nodes = tuple(train(p) for p in dealt(participants(case, horizon), case.families, seed))
+    own: tuple[NodeScore, ...] = ()
+    waiting: list[tuple[str, Result, tuple[NodeScore, ...]]] = []
+    for name, method in methods.items():
+        on_method(name)
+        result = method(nodes, seed)
+        scores = tuple(_score(n, p, case.naive) for n, p in zip(nodes, result.predictions, strict=True))
+        waiting.append((name, result, scores))
+        if name == OWN_MODEL:
+            own = scores
+        if own:
+            yield from (_row(case, seed, horizon, own, *each) for each in waiting)
+            waiting = []
+
+
+def dealt(found: Sequence[Participant], families: Sequence[str], seed: int) -> tuple[Participant, ...]:
+    """Return the participants with the families dealt out in an order that the seed decides; 0 keeps it."""
+    order = np.arange(len(found)) if seed == 0 else np.random.default_rng(seed).permutation(len(found))
+    return tuple(
+        replace(participant, family=families[int(place) % len(families)])
+        for participant, place in zip(found, order, strict=True)
+    )
+
+
+def _score(node: Trained, prediction: Prediction, lag: int) -> NodeScore:
+    p = node.participant
+    _, y = p.answers
+    mean, sd = prediction.mean, prediction.sd
+    return NodeScore(
+        p.name,
+        p.family,
+        rmse(y - mean) / rmse(y - p.naive),
+        mase(y, mean, p.train.y, lag),
+        pinball(y, mean, sd),
+        crps(y, mean, sd),
+        tuple(coverage(y, mean, sd, share) for share in INTERVALS),
+        len(node.rows[1]),
+        y - mean,
+    )
+
+
+def _row(
+    case: Case,
+    seed: int,
+    horizon: int,
+    own: Sequence[NodeScore],
+    method: str,
+    result: Result,
+    scores: tuple[NodeScore, ...],
+) -> Row:
+    ratios = np.array([s.ratio / o.ratio for s, o in zip(scores, own, strict=True)])
+    chances = [diebold_mariano(s.errors, o.errors, horizon) for s, o in zip(scores, own, strict=True)]
+    rows = np.array([s.rows for s in scores], dtype=np.float64)
+    covered = np.average([s.coverage for s in scores], axis=0, weights=rows)
+    return Row(
+        case=case.name,
+        method=method,
+        seed=seed,
+        horizon=horizon,
+        nodes=scores,
+        ratio=geometric_mean([s.ratio for s in scores]),
+        mase=float(np.mean([s.mase for s in scores])),
+        pinball=float(np.mean([s.pinball for s in scores])),
+        crps=float(np.mean([s.crps for s in scores])),
+        coverage=tuple(float(share) for share in covered),
+        to_own=geometric_mean(ratios.tolist()),
+        to_own_by_node=tuple(ratios.tolist()),
+        fairness=fairness(ratios),
+        better=sum(holm(chances)),
+        rounds=result.rounds,
+        bytes_up=result.bytes_up,
+        bytes_down=result.bytes_down,
+        wire_up=result.wire_up,
+        fit_seconds=result.fit_seconds,
+        fuse_seconds=result.fuse_seconds,
+        notes=result.notes,
+    )

@@ -1,0 +1,119 @@
+"""This federation: square-root information in integers, fused robustly, and a personal forecaster for each.
+
+What runs here is the aggregation of `consensus.decide` on the very integers of a payload, with the demo's
+caps and everybody at full reputation. Gates, scores and the ledger are left out: they decide who takes part,
+and here everybody is honest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from ledgerfed.aggregation.information import ExactInformation, expand, pool, ratio_cap, solve
+from ledgerfed.aggregation.whitened import robust_centre
+from ledgerfed.evaluation.demo import GATES
+from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, linear_prediction
+from ledgerfed.evaluation.wire import wire_bytes
+from ledgerfed.exchange import Information, dequantise, quantise
+from ledgerfed.fusion.forecaster import personalise
+from ledgerfed.protocol.payload import InformationUpdate, encode_update
+from ledgerfed.protocol.score import ONE, lower_median
+from ledgerfed.series.arrays import Floats
+
+ROUNDS: Final = 2
+"""The second round measures each node's noise about the model of the first."""
+PRIOR: Final = 1 << (96 - 16)
+THETA_SCALE: Final = 30
+_NOBODY: Final = bytes(32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fused:
+    """A global model: `theta` float64 [d], `precision` float64 [d, d], `weights` of the messages in Q16."""
+
+    theta: Floats
+    precision: Floats
+    weights: tuple[int, ...]
+    messages: tuple[Information, ...]
+    payload_bytes: int
+    seconds: float
+
+    @property
+    def precision_mean(self) -> Floats:
+        """The precision of an average contributor, float64 [d, d]."""
+        return self.precision / max(sum(w > 0 for w in self.weights), 1)
+
+
+def fuse_exactly(informations: Sequence[Information]) -> Fused:
+    """Return the global model of a round: quantised, capped, weighed about the robust centre, summed."""
+    updates = [quantise(i, schema=_NOBODY, base_model=_NOBODY, family=_NOBODY[:4]) for i in informations]
+    started = time.perf_counter()
+    theta, weights = combine(updates)
+    seconds = time.perf_counter() - started
+    messages = tuple(dequantise(update) for update in updates)
+    precision = sum(
+        (w / ONE * m.precision() for w, m in zip(weights, messages, strict=True)), np.zeros((len(theta),) * 2)
+    )
+    size = len(encode_update(updates[0]))
+    return Fused(theta, precision, weights, messages, size, seconds)
+
+
+def combine(updates: Sequence[InformationUpdate]) -> tuple[Floats, tuple[int, ...]]:
+    """Return the exact global coefficients, float64 [d], and the Q16 weight of each update."""
+    expanded = [expand(update) for update in updates]
+    caps = _caps(updates, expanded)
+    centre = robust_centre(expanded, caps, PRIOR, THETA_SCALE)
+    weights = tuple(cap * damping >> 16 for cap, damping in zip(caps, centre.weights, strict=True))
+    pooled = pool(zip(expanded, weights, strict=True), PRIOR, expanded[0].width)
+    values = solve(pooled, THETA_SCALE).values
+    return np.ldexp(np.array(values, dtype=np.float64), -THETA_SCALE), weights
+
+
+@lru_cache(maxsize=1)
+def rounds(nodes: tuple[Trained, ...], number: int = ROUNDS) -> Fused:
+    """Return the global model after so many rounds; kept, for both methods to share."""
+    fused = fuse_exactly([node.informed(None) for node in nodes])
+    for _ in range(1, number):
+        fused = fuse_exactly([node.informed(fused.theta) for node in nodes])
+    return fused
+
+
+def global_model(nodes: Sequence[Trained], _: int) -> Result:
+    """The certified coefficients, the same for everybody."""
+    fused = rounds(tuple(nodes))
+    return _result(fused, tuple(linear_prediction(node, fused.theta) for node in nodes))
+
+
+def personal_models(nodes: Sequence[Trained], _: int) -> Result:
+    """Each node's own coefficients: the global model as a prior for its rows."""
+    fused = rounds(tuple(nodes))
+    return _result(fused, tuple(_personal(node, fused) for node in nodes))
+
+
+def _personal(node: Trained, fused: Fused) -> Prediction:
+    own = personalise(node.informed(fused.theta), fused.messages, fused.theta, fused.precision_mean)
+    X, _ = node.participant.answers
+    spread = np.einsum("ni,ij,nj->n", X, own.covariance, X)
+    return Prediction(X @ own.theta, np.sqrt(own.s2 + np.maximum(spread, 0.0)))
+
+
+def _result(fused: Fused, predictions: tuple[Prediction, ...]) -> Result:
+    size = len(fused.theta)
+    model = 8 * (size + size * (size + 1) // 2)
+    sent = fused.payload_bytes
+    return Result(predictions, 1, sent, model, wire_bytes(sent), fuse_seconds=fused.seconds)
+
+
+def _caps(updates: Sequence[InformationUpdate], expanded: Sequence[ExactInformation]) -> list[int]:
+    trace = lower_median([item.trace for item in expanded])
+    count = lower_median([update.n_samples for update in updates])
+    return [
+        ratio_cap(item.trace, GATES.trace_cap, trace) * ratio_cap(u.n_samples, GATES.sample_cap, count) >> 16
+        for item, u in zip(expanded, updates, strict=True)
+    ]
