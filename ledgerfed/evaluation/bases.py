@@ -47,7 +47,7 @@ TRANSIT_WEEKS: Final = Basis(
 )
 """A week of days, the same weekday of four weeks, and the weekday itself: 17 columns."""
 
-HEART_RATE: Final = Basis("HR", "bpm", HOUR, (1, 2, 3), hold=24)
+HEART_RATE: Final = Basis("HR", "bpm", HOUR, (1, 2, 3), hold=24, scale=8 * MICRO)
 """The last three hours of the heart rate itself."""
 
 
@@ -60,7 +60,7 @@ def _clinical_terms() -> tuple[ChannelTerm, ...]:
     return (*held, ChannelTerm("ventilation", ("MechVent",), 1, OBSERVED))
 
 
-ALL_CHANNELS: Final = Basis("HR", "bpm", HOUR, (1, 2, 3), _clinical_terms(), hold=24)
+ALL_CHANNELS: Final = replace(HEART_RATE, channels=_clinical_terms())
 """The heart rate with all 36 other channels an hour ago, against the patient's own mean."""
 
 

@@ -20,14 +20,13 @@ from ledgerfed.exchange.autocovariance import (
     theta,
 )
 from ledgerfed.exchange.linear_prediction import cepstrum, from_cepstrum, padded, step_down, step_up
-from ledgerfed.fusion import fuse, personal
+from ledgerfed.fusion import KAPPAS, fuse, personal, shrinkage
 from ledgerfed.series.arrays import Floats
 
 LAGS: Final = 12
 LONG: Final = 128
 """Lags at which infinite autoregressions are cut where they are averaged as such."""
 _BOUND: Final = 0.999
-_KAPPAS: Final = np.exp2(np.arange(-8, 12.5, 0.5))
 _EMPTY: Final = np.empty(0)
 
 Forecasters = list[Linear]
@@ -125,19 +124,9 @@ def personal_forecasters(f: Federation) -> Forecasters:
 
 
 def most_likely_kappa(infos: Sequence[Information], centre: Floats, mean: Floats) -> float:
-    """Return the κ of a grid that makes the nodes' fits most likely: θ̂ - θ ~ N(0, P⁻¹ + (κP̄)⁻¹).
-
-    The prior covariance C⁻¹ = P̄⁻¹ is diagonalised against each P, so that a κ costs d operations a node.
-    """
-    evidence = np.zeros(len(_KAPPAS))
-    root = np.linalg.cholesky(mean)
-    inverse = np.linalg.inv(root)
-    for info in infos:
-        scale, axes = np.linalg.eigh(inverse @ info.precision() @ inverse.T)
-        away = axes.T @ root.T @ (info.theta() - centre)
-        variances = 1 / scale + 1 / _KAPPAS[:, None]
-        evidence -= (np.log(variances) + away**2 / variances).sum(axis=1)
-    return float(_KAPPAS[int(np.argmax(evidence))])
+    """Return the κ of `KAPPAS` under which all messages together are most likely."""
+    total = sum(shrinkage(info, centre, mean).log_evidence() for info in infos)
+    return float(KAPPAS[int(np.argmax(total))])
 
 
 METHODS: Final[Mapping[str, Callable[[Federation], Forecasters]]] = {

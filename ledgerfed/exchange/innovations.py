@@ -152,7 +152,6 @@ def _filtered_covariance(model: StateSpace, tolerance: float) -> Floats:
         m = len(A)
         before, C = C, A @ inner[:, m:] + C
         A, J = A @ inner[:, :m], A.T @ outer + J
-        C, J = (C + C.T) / 2, (J + J.T) / 2
         if not np.isfinite(C).all():
             break
         if np.abs(C - before).max() <= tolerance * np.abs(C).max():

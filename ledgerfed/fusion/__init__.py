@@ -1,18 +1,23 @@
 """Combining the information of many nodes, and a personal forecaster for each of them."""
 
+from ledgerfed.fusion.choice import no_harm
 from ledgerfed.fusion.combine import KAPPA, fuse, personal, predict
-from ledgerfed.fusion.forecaster import Personal, common_kappa, personalise
-from ledgerfed.fusion.shrinkage import KAPPAS, Shrinkage, evidence
+from ledgerfed.fusion.forecaster import Personal, personalise, predictive
+from ledgerfed.fusion.intervals import Interval, interval
+from ledgerfed.fusion.shrinkage import KAPPAS, Shrinkage, shrinkage
 
 __all__ = [
     "KAPPA",
     "KAPPAS",
+    "Interval",
     "Personal",
     "Shrinkage",
-    "common_kappa",
-    "evidence",
     "fuse",
+    "interval",
+    "no_harm",
     "personal",
     "personalise",
     "predict",
+    "predictive",
+    "shrinkage",
 ]

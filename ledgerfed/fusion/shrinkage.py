@@ -84,15 +84,6 @@ def shrinkage(own: Information, theta: Floats, precision_mean: Floats) -> Shrink
     return Shrinkage(theta, unwhiten @ Vt.T, strength**2, U.T @ (own.z - own.R @ theta))
 
 
-def evidence(own: Information, theta: Floats, precision_mean: Floats) -> Floats:
-    """Return the log marginal likelihood of a message at each of `KAPPAS`, up to a constant; float64 [15].
-
-    Raises:
-        InvalidValueError: see `shrinkage`.
-    """
-    return shrinkage(own, theta, precision_mean).log_evidence()
-
-
 def _inverse_root(precision: Floats) -> Floats:
     """Return A with Aᵀ P̄ A = I; directions below the rounding of P̄ count as that rounding."""
     scale = np.sqrt(np.diag(precision))

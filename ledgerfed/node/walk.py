@@ -30,7 +30,7 @@ from ledgerfed.exchange import (
 )
 from ledgerfed.exchange.quantise import dequantise
 from ledgerfed.fusion import personalise as forecaster_of
-from ledgerfed.fusion import predict
+from ledgerfed.fusion import predict, predictive
 from ledgerfed.models import Family, Fitted
 from ledgerfed.protocol import transcript
 from ledgerfed.protocol.evidence import SignedLeaf
@@ -233,12 +233,10 @@ def adopt_model(data: bytes, certified: bytes) -> GlobalModel:
     return model
 
 
-def personalise(
-    bench: Workbench, local: LocalModel, model: GlobalModel, messages: Sequence[InformationUpdate] = ()
-) -> Floats:
+def personalise(bench: Workbench, local: LocalModel, model: GlobalModel) -> Floats:
     """Return the node's own coefficients, float64 [d]: the global model as a prior for what it knows itself.
 
-    `messages` are the opened updates that the round admitted; they say how strong a prior serves the others.
+    How strong a prior, the holdout says besides the training rows: no forecaster was fitted on it.
 
     Raises:
         InvalidValueError: the model is the genesis model, which knows nothing.
@@ -246,8 +244,9 @@ def personalise(
     if not model.contributors:
         raise InvalidValueError("the genesis model knows nothing; certify a round first")
     mean_precision = model_to_precision(model) / model.contributors
-    others = [dequantise(update) for update in messages]
-    return forecaster_of(inform(bench, local, model), others, model_to_theta(model), mean_precision).theta
+    own, theta = inform(bench, local, model), model_to_theta(model)
+    proven = predictive(own, theta, mean_precision, *bench.holdout.sample())
+    return forecaster_of(own, theta, mean_precision, proven).theta
 
 
 def forecast(design_rows: Design, theta: Floats) -> Floats:

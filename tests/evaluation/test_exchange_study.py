@@ -10,7 +10,7 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.evaluation.exchange_methods import LAGS, METHODS, Federation, judged, most_likely_kappa
 from ledgerfed.evaluation.exchange_study import main, study, table
 from ledgerfed.evaluation.synthetic_nodes import Linear, Node, draw_nodes
-from ledgerfed.fusion import fuse
+from ledgerfed.fusion import KAPPAS, fuse
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,6 @@ def test_all_ways_agree_on_nodes_that_are_copies_of_one_autoregression() -> None
 def test_kappa_is_where_the_fits_are_most_likely(different: Federation) -> None:
     centre, precision = fuse(different.exact, [1.0] * 20)
     mean = precision / 20
-    kappas = np.exp2(np.arange(-8, 12.5, 0.5))
     evidence = [
         sum(
             multivariate_normal(centre, np.linalg.inv(info.precision()) + np.linalg.inv(mean) / kappa).logpdf(
@@ -110,9 +109,9 @@ def test_kappa_is_where_the_fits_are_most_likely(different: Federation) -> None:
             )
             for info in different.exact
         )
-        for kappa in kappas
+        for kappa in KAPPAS
     ]
-    assert most_likely_kappa(different.exact, centre, mean) == kappas[int(np.argmax(evidence))]
+    assert most_likely_kappa(different.exact, centre, mean) == KAPPAS[int(np.argmax(evidence))]
 
 
 def test_nodes_that_are_alike_get_a_strong_prior_and_different_ones_a_weak_one(

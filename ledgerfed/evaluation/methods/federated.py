@@ -97,7 +97,7 @@ def personal_models(nodes: Sequence[Trained], _: int) -> Result:
 
 
 def _personal(node: Trained, fused: Fused) -> Prediction:
-    own = personalise(node.informed(fused.theta), fused.messages, fused.theta, fused.precision_mean)
+    own = personalise(node.informed(fused.theta), fused.theta, fused.precision_mean)
     X, _ = node.participant.answers
     spread = np.einsum("ni,ij,nj->n", X, own.covariance, X)
     return Prediction(X @ own.theta, np.sqrt(own.s2 + np.maximum(spread, 0.0)))
