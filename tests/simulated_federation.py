@@ -21,7 +21,7 @@ from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Manifest, Outcome, Reason, Verdict
 from ledgerfed.protocol.merkle import build_tree
 from ledgerfed.protocol.model import GlobalModel, encode_model, genesis_model
-from ledgerfed.protocol.payload import InformationUpdate, encode_update, update_hash
+from ledgerfed.protocol.payload import InformationUpdate, encode_update, family_tag, update_hash
 from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector
 from ledgerfed.protocol.signature import address_of, sign_digest
@@ -351,7 +351,7 @@ class SimulatedFederation:
             InformationUpdate(
                 schema=self.config.schema,
                 base_model=self.now.model.hash(),
-                family=keccak(b"ar"),
+                family=family_tag("ar"),
                 n_samples=60 + node,
                 s2=1 << 32,
                 residual=(60 + node) << 16,
@@ -498,6 +498,8 @@ def _spell(value: object) -> object:
 def _configuration(name: str, committee: int, depth: int) -> FederationConfig:
     gates = Gates(
         max_payload_bytes=4096,
+        stale_rounds=2,
+        stale_discount=ONE // 2,
         root_bound=2 * ONE,
         noise_band=64 * ONE,
         norm_bound=8 * ONE,
@@ -508,6 +510,8 @@ def _configuration(name: str, committee: int, depth: int) -> FederationConfig:
         score_floor=-ONE,
         trace_cap=4 * ONE,
         sample_cap=2 * ONE,
+        model_root_bound=ONE + ONE // 64,
+        drift_share=ONE // 4,
     )
     return FederationConfig(
         name=name,

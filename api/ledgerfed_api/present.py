@@ -7,7 +7,7 @@ from typing import Any
 
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.hashing import to_hex
-from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.manifest import Manifest, Reason
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.reputation import Evidence
 from ledgerfed.protocol.score import GATED, NOT_HELD
@@ -62,10 +62,13 @@ def round_detail(view: View, found: RoundRecord, verdicts: list[UpdateRecord]) -
         schemas.Rejection(node=v.node, reason=v.reason) for v in verdicts if v.reason != Reason.ADMITTED
     ]
     known = found.unfolded and found.number > 0
+    manifest = _manifest(view, found) if known else None
     return schemas.Round(
         **_round_fields(view, found),
         admitted=admitted if known else None,
         rejected=rejected if known else None,
+        drift=None if manifest is None else schemas.Drift(**manifest.drift.document()),
+        stabilised=None if manifest is None else manifest.stabilised,
         fallen=[fallen(record) for record in read_fallen(view.connection, view.id, found.number)],
     )
 
@@ -230,6 +233,13 @@ def _round_fields(view: View, found: RoundRecord) -> dict[str, Any]:
         "documents": found.unfolded,
         "finalized": view.is_final(found),
     }
+
+
+def _manifest(view: View, found: RoundRecord) -> Manifest | None:
+    """Return what a round decided; None when it decided nothing, or the document is gone from the store."""
+    if found.manifest is None or not view.store.blobs.has(found.manifest):
+        return None
+    return Manifest.from_bytes(view.store.blobs.get(found.manifest))
 
 
 def _opening(record: UpdateRecord) -> schemas.Opening | None:

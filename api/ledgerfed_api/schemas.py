@@ -287,6 +287,14 @@ class Rejection(Schema):
     reason: str = Field(examples=["V7:outlier"])
 
 
+class Drift(Schema):
+    """What the admitted updates said about drift: nodes whose detector fired, and what follows."""
+
+    flagged: int = Field(description="Admitted updates that carry the flag")
+    of: int = Field(description="Admitted updates")
+    declared: bool = Field(description="Enough of them for a drift of the federation")
+
+
 class Round(RoundSummary):
     """A round with what it decided."""
 
@@ -294,6 +302,10 @@ class Round(RoundSummary):
         description="Indices of the nodes whose update was admitted; null until the documents are here"
     )
     rejected: list[Rejection] | None
+    drift: Drift | None = Field(description="Null until the documents are here")
+    stabilised: int | None = Field(
+        description="Q16 factor by which the roots of the model were contracted; null if they lay inside"
+    )
     fallen: list[Fallen] = Field(description="Certificates of the round that disputes voided")
 
 

@@ -96,4 +96,5 @@ def _end(summary: RoundSummary) -> str:
     fell = len(summary.fell)
     before = f", after {fell} certificate{'s' * (fell > 1)} that fell" if fell else ""
     until = summary.contestable_until
-    return summary.phase + before + ("" if until is None else f"; can be disputed until block {until}")
+    after = "" if until is None else f"; can be disputed until block {until}"
+    return "; ".join((summary.phase + before, *summary.findings)) + after

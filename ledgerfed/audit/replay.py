@@ -128,6 +128,7 @@ def check_certificate(
 def replay_decision(
     trace: RoundTrace,
     base: GlobalModel,
+    earlier: Sequence[bytes],
     reputations: Sequence[Reputation],
     documents: RoundDocuments,
     history: tuple[PastUpdate, ...],
@@ -135,13 +136,14 @@ def replay_decision(
 ) -> Outcome:
     """Decide the round again and check that its manifest comes out byte by byte.
 
-    The manifest carries the hash of the model and the root of the reputations, so these come out too.
+    `earlier` are the hashes of the models in force before the base, newest first. The manifest carries the
+    hash of the model and the root of the reputations, so these come out too.
     """
     evidence, event = documents.evidence, documents.event
     wanted = {opening.update_hash for opening in evidence.openings}
     payloads = {digest: blobs[digest] for digest in wanted if digest in blobs}
     config, faulted = trace.epoch.config, trace.faulted
-    given = RoundInput(config, base, tuple(reputations), evidence, payloads, history, faulted)
+    given = RoundInput(config, base, tuple(reputations), evidence, payloads, history, faulted, tuple(earlier))
     try:
         outcome = decide(given)
     except RoundAbortedError as error:

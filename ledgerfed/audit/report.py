@@ -10,6 +10,8 @@ from typing import Any
 from ledgerfed.errors import VerificationError
 from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import to_hex
+from ledgerfed.protocol.manifest import Drift
+from ledgerfed.protocol.score import ONE
 
 UNPROVEN = (
     "blocks, times and transaction hashes are as the exporter read them: consistent, not proven",
@@ -46,7 +48,8 @@ class RoundSummary:
 
     `admitted` are registry indices, `rejected` pairs of index and reason for all others. `fell` are the
     manifests of certificates that a dispute voided; `contestable_until` is the last block in which this one
-    still can be, None once it stands.
+    still can be, None once it stands. `drift` is what the admitted updates said of it, `stabilised` the Q16
+    factor that the model's roots were contracted by; None where there is neither.
     """
 
     number: int
@@ -60,6 +63,8 @@ class RoundSummary:
     model_hash: bytes
     manifest_hash: bytes | None
     transcript: bytes
+    drift: Drift | None = None
+    stabilised: int | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object of a round; `model_hash` is the model in force after it."""
@@ -75,7 +80,20 @@ class RoundSummary:
             "model_hash": to_hex(self.model_hash),
             "manifest_hash": None if self.manifest_hash is None else to_hex(self.manifest_hash),
             "transcript": to_hex(self.transcript),
+            "drift": None if self.drift is None else self.drift.document(),
+            "stabilised": self.stabilised,
         }
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What stands out in the outcome, in words: drift, and a model that had to be stabilised."""
+        found = []
+        if self.drift is not None and self.drift.flagged:
+            said = "drift declared" if self.drift.declared else "drift flagged"
+            found.append(f"{said} by {self.drift.flagged} of {self.drift.of}")
+        if self.stabilised is not None:
+            found.append(f"roots contracted by {self.stabilised}/{ONE}")
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +288,7 @@ def _round_line(summary: RoundSummary) -> str:
         parts.append(f"admitted {_listed(summary.admitted)}")
     if rejected:
         parts.append(f"not admitted {rejected}")
+    parts += summary.findings
     if summary.forced:
         parts.append(f"forced {_listed(summary.forced)}")
     if summary.fell:

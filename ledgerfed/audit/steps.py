@@ -253,13 +253,15 @@ def models(case: Case) -> str:
 def decisions(case: Case) -> str:
     """Every decision, replayed, gives the same manifest, model and reputations byte by byte."""
     base, reputations = case.base, case.reputations()
+    earlier: list[bytes] = []
     evidences: list[tuple[FederationConfig, RoundEvidence]] = []
     for trace, item in case.certified():
         joined = len(trace.epoch.members) - len(reputations)
         reputations = (*reputations, *(NEWCOMER,) * joined)
         with _in_round(trace.number):
             past = past_updates(trace.epoch.config, evidences, case.history.blobs, trace.number)
-            outcome = replay_decision(trace, base, reputations, item, past, case.history.blobs)
+            outcome = replay_decision(trace, base, earlier, reputations, item, past, case.history.blobs)
+        earlier.insert(0, base.hash())
         base, reputations = outcome.model, outcome.reputations
         evidences.append((trace.epoch.config, item.evidence))
     return f"{len(evidences)} decisions, bit for bit"

@@ -21,7 +21,8 @@ def round_summaries(case: Case) -> tuple[RoundSummary, ...]:
     for trace in case.replay.rounds:
         certified = trace.ended if isinstance(trace.ended, Certified) else None
         model = certified.model if certified else model
-        verdicts = case.documents[trace.number].manifest.verdicts if certified else ()
+        manifest = case.documents[trace.number].manifest if certified else None
+        verdicts = manifest.verdicts if manifest else ()
         open_still = last is not None and last.number == trace.number
         found.append(
             RoundSummary(
@@ -36,6 +37,8 @@ def round_summaries(case: Case) -> tuple[RoundSummary, ...]:
                 model_hash=model,
                 manifest_hash=certified.manifest if certified else None,
                 transcript=trace.closed_at,
+                drift=manifest.drift if manifest else None,
+                stabilised=manifest.stabilised if manifest else None,
             )
         )
     return tuple(found)

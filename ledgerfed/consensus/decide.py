@@ -8,9 +8,11 @@ Rules:
 - V8 of at least 2f + 1 scores the lower median reaches `score_floor`; the node's own reveal counts towards
   the number but is not heard, so that f silent validators of 3f + 1 leave no member unscored;
 - weight = cap on claimed information * cap on claimed samples * influence of reputation * damping with the
-  distance from the centre, Q16;
+  distance from the centre * discount for each model that its base lies behind, Q16;
 - fewer than `min_updates` updates with weight abort the round: never silently a plain mean;
-- the new model is the exact weighted pool of the admitted information; an aborted round changes nothing.
+- the new model is the exact weighted pool of the admitted information; roots of its autoregression beyond
+  `model_root_bound` are contracted inside (`consensus.stability`); an aborted round changes nothing;
+- the federation drifts when at least two admitted updates, and a share of `drift_share`, say that they do.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ from ledgerfed.aggregation.information import (
 from ledgerfed.aggregation.whitened import RobustCentre, robust_centre
 from ledgerfed.consensus import reputation as rule
 from ledgerfed.consensus.gates import MEASURE_MAX, Candidate, RoundInput, order_key, pass_gates
+from ledgerfed.consensus.stability import stabilise
 from ledgerfed.errors import InvalidValueError, RoundAbortedError
-from ledgerfed.protocol.manifest import Outcome, Reason, Verdict
+from ledgerfed.protocol.manifest import Drift, Outcome, Reason, Verdict
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.reputation import Reputation
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, lower_median
@@ -51,7 +54,7 @@ def decide(given: RoundInput) -> Outcome:
     try:
         centre = _centre(given, survivors)
         verdicts = tuple(_judge(given, c, centre) for c in candidates)
-        model = _aggregate(given, candidates, verdicts)
+        model, stabilised = _aggregate(given, candidates, verdicts)
     except InvalidValueError as error:
         raise RoundAbortedError(f"the updates have no common solution; the round aborts: {error}") from error
     return Outcome(
@@ -63,6 +66,8 @@ def decide(given: RoundInput) -> Outcome:
         model=model,
         reputations=_new_reputations(given, verdicts),
         depth=given.config.depth,
+        drift=_drift(given, candidates, verdicts),
+        stabilised=stabilised,
     )
 
 
@@ -144,7 +149,14 @@ def _judge(given: RoundInput, candidate: Candidate, standings: Mapping[int, _Sta
     if verdict.score < given.config.gates.score_floor:
         return replace(verdict, reason=Reason.LOW_SCORE)
     influence = rule.influence(given.reputations[candidate.index])
-    return replace(verdict, weight=(standing.cap * standing.damping >> 16) * influence >> 16)
+    weight = (standing.cap * standing.damping >> 16) * influence >> 16
+    return replace(verdict, weight=_discounted(given, weight, candidate.staleness))
+
+
+def _discounted(given: RoundInput, weight: int, staleness: int) -> int:
+    for _ in range(staleness):
+        weight = weight * given.config.gates.stale_discount >> 16
+    return weight
 
 
 def _heard(given: RoundInput, index: int) -> tuple[int, ...]:
@@ -166,7 +178,8 @@ def _heard(given: RoundInput, index: int) -> tuple[int, ...]:
 
 def _aggregate(
     given: RoundInput, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]
-) -> GlobalModel:
+) -> tuple[GlobalModel, int | None]:
+    """Return the new model, and what its roots were contracted by if they lay beyond the bound."""
     admitted = [
         (_information(c), v.weight) for c, v in zip(candidates, verdicts, strict=True) if v.weight > 0
     ]
@@ -176,12 +189,21 @@ def _aggregate(
             "the round aborts"
         )
     pooled = pool(admitted, given.prior, given.config.width)
-    return GlobalModel(
-        given.config.schema,
-        len(admitted),
-        solve(pooled, given.config.theta_scale),
-        precision_triangle(pooled, given.config.precision_scale),
-    )
+    exact = solve(pooled, given.config.theta_scale)
+    theta, stabilised = stabilise(exact, given.config.lags, given.config.gates.model_root_bound)
+    precision = precision_triangle(pooled, given.config.precision_scale)
+    return GlobalModel(given.config.schema, len(admitted), theta, precision), stabilised
+
+
+def _drift(given: RoundInput, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]) -> Drift:
+    flags = [
+        c.update is not None and c.update.drift
+        for c, v in zip(candidates, verdicts, strict=True)
+        if v.admitted
+    ]
+    flagged, of = sum(flags), len(flags)
+    enough = flagged << 16 >= given.config.gates.drift_share * of
+    return Drift(flagged, of, flagged >= 2 and enough)
 
 
 def _new_reputations(given: RoundInput, verdicts: Sequence[Verdict]) -> tuple[Reputation, ...]:

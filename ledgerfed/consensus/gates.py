@@ -4,7 +4,8 @@ Rules, in this order; the first that fails gives the reason:
 - V1 the node is registered, no fault of it was proven since the last outcome that stands, not quarantined;
 - V2 one leaf, sealed or forced; two different ones are an equivocation;
 - V3 opened and available (what that means is the caller's: held here, or held by f + 1 validators);
-- V4 canonical bytes of bounded size, the federation's schema, the round's base model, the committed count;
+- V4 canonical bytes of bounded size, the federation's schema, a base model that is the round's or one of the
+  last `stale_rounds` before it;
 - V5 enough samples for the width, a residual that fits the claimed noise, bounded and stable coefficients;
 - V6 evidence of training: not the base model in disguise, nor a scaled copy of what another showed first.
 V7 (robust distance) and V8 (scores) need all survivors and live in `decide`.
@@ -49,7 +50,9 @@ class RoundInput:
 
     `payloads` maps update hashes to payloads; `history` holds the updates opened in the remembered rounds
     before this one; `reputations` are those after the last certified round, in registry order, with zero
-    evidence for who joined since; `faulted` are the culprits of all disputes since then, by index.
+    evidence for who joined since; `faulted` are the culprits of all disputes since then, by index. `earlier`
+    are the hashes of the models in force before the base, newest first, down to the genesis model; only the
+    first `stale_rounds` are looked at.
     """
 
     config: FederationConfig
@@ -59,6 +62,7 @@ class RoundInput:
     payloads: Mapping[bytes, bytes]
     history: tuple[PastUpdate, ...]
     faulted: frozenset[int] = frozenset()
+    earlier: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         if self.base.schema != self.config.schema or self.base.width != self.config.width:
@@ -80,6 +84,11 @@ class RoundInput:
             if update_hash(payload) != digest:
                 raise InvalidValueError(f"the payload 0x{digest.hex()} does not hash to its name")
 
+    def staleness(self, base_model: bytes) -> int | None:
+        """Return how many models `base_model` lies behind the base, None if it is none that may be used."""
+        usable = (self.base.hash(), *self.earlier[: self.config.gates.stale_rounds])
+        return usable.index(base_model) if base_model in usable else None
+
     @property
     def prior(self) -> int:
         """The precision of the zero model at scale 2^-96, as `pool` wants it."""
@@ -88,7 +97,10 @@ class RoundInput:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What the gates know about one index: a survivor has information and no reason."""
+    """What the gates know about one index: a survivor has information and no reason.
+
+    `staleness` is how many models its base lies behind the round's.
+    """
 
     index: int
     reason: Reason | None
@@ -96,6 +108,7 @@ class Candidate:
     update: InformationUpdate | None = None
     information: ExactInformation | None = None
     measures: tuple[tuple[str, int], ...] = ()
+    staleness: int = 0
 
 
 def pass_gates(given: RoundInput, available: frozenset[int]) -> tuple[Candidate, ...]:
@@ -129,22 +142,19 @@ def _examine(given: RoundInput, index: int, available: frozenset[int]) -> Candid
 
 
 def _decode(given: RoundInput, opening: Opening, payload: bytes) -> Candidate:
-    index, base = opening.index, given.base.hash()
+    index = opening.index
     if len(payload) > given.config.gates.max_payload_bytes:
         return Candidate(index, Reason.UNDECODABLE, opening, measures=(("bytes", len(payload)),))
     try:
-        update = decode_update(payload)
+        update = decode_update(payload, opening)
     except InvalidValueError:
         return Candidate(index, Reason.UNDECODABLE, opening, measures=(("bytes", len(payload)),))
-    schema = given.config.schema
-    reason = None
-    if opening.schema != schema or update.schema != schema or update.width != given.config.width:
-        reason = Reason.WRONG_SCHEMA
-    elif opening.base_model != base or update.base_model != base:
-        reason = Reason.WRONG_BASE
-    elif opening.n_samples != update.n_samples:
-        reason = Reason.WRONG_COUNT
-    return Candidate(index, reason, opening, update, None if reason else expand(update))
+    if opening.schema != given.config.schema or update.width != given.config.width:
+        return Candidate(index, Reason.WRONG_SCHEMA, opening, update)
+    staleness = given.staleness(opening.base_model)
+    if staleness is None:
+        return Candidate(index, Reason.WRONG_BASE, opening, update)
+    return Candidate(index, None, opening, update, expand(update), staleness=staleness)
 
 
 def _check_values(given: RoundInput, candidate: Candidate) -> Candidate:
@@ -157,12 +167,14 @@ def _check_values(given: RoundInput, candidate: Candidate) -> Candidate:
     try:
         theta = solve(pool([(information, ONE)], given.prior, update.width), given.config.theta_scale)
     except InvalidValueError:  # its coefficients do not fit the grid of the model
-        return replace(candidate, reason=Reason.OUT_OF_RANGE, measures=_measures({"noise": noise}))
+        known = _measures({"noise": noise, "staleness": candidate.staleness})
+        return replace(candidate, reason=Reason.OUT_OF_RANGE, measures=known)
     largest = largest_coefficient(theta)
     measures = {
         "base_distance": distance(information, given.base.theta),
         "largest_coefficient": largest,
         "noise": noise,
+        "staleness": candidate.staleness,
     }
     candidate = replace(candidate, measures=_measures(measures))
     lags = given.config.lags

@@ -75,17 +75,17 @@ def _opened_updates(
                 f"round {evidence.round}: the payload 0x{opening.update_hash.hex()} of node {opening.index} "
                 "is missing here; pull it by its hash"
             )
-        update = _decode(config, payload)
+        update = _decode(config, payload, opening)
         if update is not None:
             yield PastUpdate(evidence.round, opening.index, update)
 
 
-def _decode(config: FederationConfig, payload: bytes) -> InformationUpdate | None:
+def _decode(config: FederationConfig, payload: bytes, opening: Opening) -> InformationUpdate | None:
     """Return the update if it is one on the federation's basis, within the size that gate V4 allows."""
-    if len(payload) > config.gates.max_payload_bytes:
+    if len(payload) > config.gates.max_payload_bytes or opening.schema != config.schema:
         return None
     try:
-        update = decode_update(payload)
+        update = decode_update(payload, opening)
     except InvalidValueError:
         return None
-    return update if update.schema == config.schema and update.width == config.width else None
+    return update if update.width == config.width else None

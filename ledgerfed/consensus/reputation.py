@@ -30,7 +30,6 @@ _PENALTY: Mapping[Reason, int] = {
     Reason.UNDECODABLE: HARD,
     Reason.WRONG_SCHEMA: HARD,
     Reason.WRONG_BASE: HARD,
-    Reason.WRONG_COUNT: HARD,
     Reason.TOO_FEW_SAMPLES: HARD,
     Reason.INCONSISTENT_NOISE: HARD,
     Reason.OUT_OF_RANGE: HARD,

@@ -11,8 +11,6 @@ from ledgerfed.exchange import Information, dequantise, model_to_theta, quantise
 from ledgerfed.node import TrainingContext, honest_update
 from ledgerfed.protocol.payload import InformationUpdate
 
-Z_MAX = (1 << 31) - 1
-
 
 @dataclass(frozen=True, slots=True)
 class SignFlip:
@@ -22,9 +20,9 @@ class SignFlip:
 
     def __call__(self, context: TrainingContext) -> InformationUpdate:
         """Return the honest update with z replaced by -factor * z."""
-        update = honest_update(context)
-        flipped = (round(-self.factor * value) for value in update.z)
-        return replace(update, z=tuple(max(-Z_MAX, min(Z_MAX, value)) for value in flipped))
+        honest = honest_update(context)
+        info = dequantise(honest)
+        return _as_honest(honest, replace(info, z=-self.factor * info.z))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +55,9 @@ class FreeRider:
         if theta.shape != shape.z.shape:
             raise InvalidValueError(f"the base model has {theta.size} coefficients, not {shape.z.size}")
         z = shape.R @ theta + self.noise * rng.standard_normal(theta.size)
-        return quantise(
-            Information(shape.n, shape.s2, shape.R, z, shape.residual),
-            schema=honest.schema,
-            base_model=honest.base_model,
-            family=honest.family,
-        )
+        return _as_honest(honest, replace(shape, z=z))
+
+
+def _as_honest(honest: InformationUpdate, info: Information) -> InformationUpdate:
+    """Return other information in the guise of an honest update."""
+    return quantise(info, schema=honest.schema, base_model=honest.base_model, family=honest.family)

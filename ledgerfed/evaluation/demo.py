@@ -34,6 +34,8 @@ METHODS: Final = ("local", "global", "personal", "centralized")
 WINDOWS: Final = Windows(commit=40, force=3, score=40, certify=40, challenge=3)
 GATES: Final = Gates(
     max_payload_bytes=1 << 16,
+    stale_rounds=2,
+    stale_discount=ONE // 2,
     root_bound=3 * ONE // 2,
     noise_band=4 * ONE,
     norm_bound=16 * ONE,
@@ -44,6 +46,8 @@ GATES: Final = Gates(
     score_floor=-ONE // 2,
     trace_cap=2 * ONE,
     sample_cap=2 * ONE,
+    model_root_bound=ONE,
+    drift_share=ONE // 3,
 )
 EARNED: Final = Evidence(6 * ONE, ONE)
 """What a member of the genesis registry starts with: six good rounds and one bad, R = 0.64."""

@@ -32,13 +32,18 @@ def dry_rounds(
     locals_: Sequence[LocalModel],
     attacks: Mapping[int, UpdateMaker],
     rounds: int,
+    behind: Mapping[int, int] | None = None,
 ) -> tuple[Outcome, ...]:
     """Return the outcomes of `rounds` rounds in which everybody is present and scores honestly.
+
+    Args:
+        attacks: what hostile nodes send, by index.
+        behind: how many models some nodes lag behind: what they train on, as far as there is one so old.
 
     Raises:
         RoundAbortedError: too few verified updates.
     """
-    base = config.genesis_model()
+    models = [config.genesis_model()]
     reputations: tuple[Reputation, ...] = (config.genesis_reputation,) * len(benches)
     decided: list[tuple[FederationConfig, RoundEvidence]] = []
     payloads: dict[bytes, bytes] = {}
@@ -47,20 +52,22 @@ def dry_rounds(
         history = past_updates(config, decided, payloads, number)
         commitments = []
         for index, (bench, local) in enumerate(zip(benches, locals_, strict=True)):
+            base = models[-1 - min((behind or {}).get(index, 0), len(models) - 1)]
             context = TrainingContext(bench, local, base, number, index, history)
             update = attacks.get(index, honest_update)(context)
             commitments.append(make_leaf(NOWHERE, number, index, update, _salt(number, index)))
         payloads |= {c.opening.update_hash: c.payload for c in commitments}
         evidence = _evidence(number, commitments, ())
-        given = _given(config, base, reputations, evidence, commitments, history)
+        given = _given(config, models, reputations, evidence, commitments, history)
         everybody = frozenset(range(len(benches)))
         reveals = [
             ScoreVector(number, j, give_verdicts(bench, j, given, everybody), _salt(number, j))
             for j, bench in enumerate(benches)
         ]
         evidence = _evidence(number, commitments, reveals)
-        outcome = decide_outcome(_given(config, base, reputations, evidence, commitments, history))
-        base, reputations = outcome.model, outcome.reputations
+        outcome = decide_outcome(_given(config, models, reputations, evidence, commitments, history))
+        models.append(outcome.model)
+        reputations = outcome.reputations
         decided.append((config, evidence))
         outcomes.append(outcome)
     return tuple(outcomes)
@@ -68,14 +75,15 @@ def dry_rounds(
 
 def _given(
     config: FederationConfig,
-    base: GlobalModel,
+    models: Sequence[GlobalModel],
     reputations: tuple[Reputation, ...],
     evidence: RoundEvidence,
     commitments: Sequence[Commitment],
     history: tuple[PastUpdate, ...],
 ) -> RoundInput:
     payloads = {c.opening.update_hash: c.payload for c in commitments}
-    return RoundInput(config, base, reputations, evidence, payloads, history)
+    earlier = tuple(model.hash() for model in reversed(models[:-1]))
+    return RoundInput(config, models[-1], reputations, evidence, payloads, history, earlier=earlier)
 
 
 def _evidence(

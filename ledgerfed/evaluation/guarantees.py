@@ -107,4 +107,4 @@ def _plain_sum(updates: Sequence[InformationUpdate]) -> Floats:
 
 
 def _quantised(informations: Sequence[Information]) -> list[InformationUpdate]:
-    return [quantise(i, schema=_NOBODY, base_model=_NOBODY, family=_NOBODY) for i in informations]
+    return [quantise(i, schema=_NOBODY, base_model=_NOBODY, family=_NOBODY[:4]) for i in informations]

@@ -15,11 +15,11 @@ from ledgerfed.exchange.design import Design, design
 from ledgerfed.exchange.information import RIDGE, Information, information, noise_about
 from ledgerfed.exchange.quantise import (
     dequantise,
-    family_hash,
     model_to_precision,
     model_to_theta,
     quantise,
 )
+from ledgerfed.protocol.payload import family_tag
 
 __all__ = [
     "AGE",
@@ -34,7 +34,7 @@ __all__ = [
     "Information",
     "dequantise",
     "design",
-    "family_hash",
+    "family_tag",
     "fourier",
     "information",
     "masked",

@@ -1,56 +1,72 @@
 """The door: where information becomes the integers of a payload, and a global model becomes floats again.
 
-Row i of R and z_i share one power of two, as large as 16 bits of the row and 32 bits of z_i allow; rounding
-is half to even. A value that does not fit is an error, never clipped.
+Row i of R and z_i share one power of two, as large as the bits of a mantissa and the 16 bits of z_i allow;
+rounding is half to even. The exponent gives way to z_i where z_i is the larger one, so no z is lost. A value
+that does not fit is an error, never clipped.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.exchange.information import Information
-from ledgerfed.protocol.canonical import document_hash
+from ledgerfed.protocol.fixedpoint import round_significant
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.payload import (
+    BITS_MIN,
     EXPONENT_MAX,
     EXPONENT_MIN,
     RESIDUAL_SCALE,
     S2_SCALE,
+    SIGNIFICANT_BITS,
+    Z_BITS,
     InformationUpdate,
     row_start,
 )
 from ledgerfed.series.arrays import Floats
 
-_R_MAX = (1 << 15) - 1
-_Z_MAX = (1 << 31) - 1
-_PARAMETER_SCALE = 32
 
-
-def quantise(info: Information, *, schema: bytes, base_model: bytes, family: bytes) -> InformationUpdate:
+def quantise(
+    info: Information,
+    *,
+    schema: bytes,
+    base_model: bytes,
+    family: bytes,
+    bits: int = BITS_MIN,
+    drift: bool = False,
+) -> InformationUpdate:
     """Return the update that carries `info`, relative to `base_model`, on the basis `schema`.
+
+    Args:
+        family: the tag of the native family (`family_tag`).
+        bits: of a mantissa of R, from 12 to 16.
+        drift: whether the node's detector fired.
 
     Raises:
         InvalidValueError: a row of R or a value of z is too large or too small for its integers.
     """
-    exponents = tuple(_exponent(i, info.R[i, i:], float(info.z[i])) for i in range(info.width))
+    r_max, z_max = (1 << bits - 1) - 1, (1 << Z_BITS - 1) - 1
+    rows = [(info.R[i, i:], float(info.z[i])) for i in range(info.width)]
+    exponents = tuple(_exponent(i, row, z, r_max, z_max) for i, (row, z) in enumerate(rows))
     upper: list[int] = []
-    for i, exponent in enumerate(exponents):
-        upper += _integers(np.ldexp(info.R[i, i:], exponent))
+    for (row, _), exponent in zip(rows, exponents, strict=True):
+        upper += _integers(np.ldexp(row, exponent))
     z = _integers(np.ldexp(info.z, np.array(exponents)))
     return InformationUpdate(
         schema=schema,
         base_model=base_model,
         family=family,
         n_samples=info.n,
-        s2=_fixed(info.s2, S2_SCALE),
-        residual=_fixed(info.residual, RESIDUAL_SCALE),
+        s2=_small_float(info.s2, S2_SCALE),
+        residual=_small_float(info.residual, RESIDUAL_SCALE),
         exponents=exponents,
         upper=tuple(upper),
         z=tuple(z),
+        bits=bits,
+        drift=drift,
     )
 
 
@@ -86,24 +102,9 @@ def model_to_precision(model: GlobalModel) -> Floats:
     return upper + np.triu(upper, 1).T
 
 
-def family_hash(name: str, parameters: Sequence[float]) -> bytes:
-    """Return the hash that an update gives for its native model: the parameters themselves stay at home.
-
-    It covers the family's name and its parameters at scale 2^-32, as decimal strings.
-
-    Raises:
-        InvalidValueError: a parameter is not finite.
-    """
-    for position, value in enumerate(parameters):
-        if not math.isfinite(value):
-            raise InvalidValueError(f"parameter {position} of {name!r} is {value}; the fit is not usable")
-    scaled = [str(round(math.ldexp(float(value), _PARAMETER_SCALE))) for value in parameters]
-    return document_hash({"family": name, "parameters": scaled, "scale": _PARAMETER_SCALE})
-
-
-def _exponent(i: int, row: Floats, z: float) -> int:
+def _exponent(i: int, row: Floats, z: float, r_max: int, z_max: int) -> int:
     largest = float(np.abs(row).max())
-    exponent = min(_fitting(largest, _R_MAX), _fitting(abs(z), _Z_MAX), EXPONENT_MAX)
+    exponent = min(_fitting(largest, r_max), _fitting(abs(z), z_max), EXPONENT_MAX)
     if exponent < EXPONENT_MIN:
         raise InvalidValueError(
             f"row {i} of the information reaches {max(largest, abs(z))}; rescale the panel"
@@ -126,5 +127,5 @@ def _integers(values: Floats) -> list[int]:
     return [int(value) for value in np.rint(values)]
 
 
-def _fixed(value: float, scale: int) -> int:
-    return round(math.ldexp(value, scale))
+def _small_float(value: float, scale: int) -> int:
+    return round_significant(round(math.ldexp(value, scale)), SIGNIFICANT_BITS)

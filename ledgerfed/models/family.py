@@ -29,7 +29,7 @@ class Fitted(Protocol):
 
     @property
     def parameters(self) -> tuple[float, ...]:
-        """The native parameters, for `exchange.family_hash`."""
+        """The native parameters; an update carries the family's name only (`protocol.payload.family_tag`)."""
         ...
 
     def one_step(self, design: Design) -> Floats:

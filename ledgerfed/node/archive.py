@@ -36,6 +36,16 @@ class Archive:
             self._model = view.model, walk.adopt_model(self._fetch(view.model), view.model)
         return self._model[1]
 
+    def earlier_models(self, config: FederationConfig, view: ChainView) -> tuple[bytes, ...]:
+        """Return the hashes of the models in force before the present one, newest first, as gate V4 wants
+        them: the last `stale_rounds`, the genesis model among them."""
+        every = (*(done.model for done in reversed(view.certified)), config.genesis_model().hash())
+        return every[1 : 1 + config.gates.stale_rounds]
+
+    def model(self, digest: bytes) -> GlobalModel:
+        """Return a model that was in force, by its hash."""
+        return walk.adopt_model(self._fetch(digest), digest)
+
     def reputations(self, config: FederationConfig, view: ChainView) -> tuple[Reputation, ...]:
         """Return the reputations in force, in registry order; who has joined since has no evidence yet."""
         if view.certified:

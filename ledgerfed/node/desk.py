@@ -316,6 +316,7 @@ class Desk:
             {digest: self.fetch(digest) for digest in held},
             self.archive.history(self.config, self.view),
             self.view.faulted,
+            self.archive.earlier_models(self.config, self.view),
         )
 
     def _recall_fallen(self) -> None:

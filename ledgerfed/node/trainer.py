@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ledgerfed.consensus import PastUpdate
-from ledgerfed.errors import FitError, InvalidValueError
+from ledgerfed.errors import FitError, InvalidValueError, NotFoundError
 from ledgerfed.models import Family
 from ledgerfed.node import walk
 from ledgerfed.node.desk import Desk
-from ledgerfed.node.walk import LocalModel, Workbench
+from ledgerfed.node.walk import Commitment, LocalModel, Workbench
 from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf
 from ledgerfed.protocol.hashing import to_hex
+from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.model import GlobalModel
-from ledgerfed.protocol.payload import InformationUpdate, decode_update, encode_update
+from ledgerfed.protocol.payload import InformationUpdate, encode_update, update_hash
 
-COMMIT, PAYLOAD = "commit", "payload"
+COMMIT, DRAFT = "commit", "draft"
+_BOUND = struct.Struct("<32sQ")
+"""What stands before the payload in a draft: base model and sample count, which the leaf binds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingContext:
-    """All that a node may make its update from. `history` is what the nodes showed in earlier rounds."""
+    """All that a node may make its update from. `history` is what the nodes showed in earlier rounds.
+
+    `drift` says that the node's detector fired.
+    """
 
     bench: Workbench
     local: LocalModel
@@ -29,6 +37,7 @@ class TrainingContext:
     round: int
     index: int
     history: tuple[PastUpdate, ...]
+    drift: bool = False
 
 
 UpdateMaker = Callable[[TrainingContext], InformationUpdate]
@@ -37,7 +46,7 @@ UpdateMaker = Callable[[TrainingContext], InformationUpdate]
 
 def honest_update(context: TrainingContext) -> InformationUpdate:
     """Return the update of an honest node."""
-    return walk.make_update(context.bench, context.local, context.base)
+    return walk.make_update(context.bench, context.local, context.base, context.drift)
 
 
 class Trainer:
@@ -99,9 +108,9 @@ class Trainer:
         if mine is None or desk.notebook.effective_leaves().get(desk.index) != mine.leaves[0].leaf:
             return
         opening = walk.open_update(mine.openings[0], view.federation, mine.leaves[0].leaf)
-        payload = desk.recalled(PAYLOAD, view.opened_at)
-        if payload is not None and desk.is_due("opening"):
-            desk.ports.blobs.put(payload)
+        draft = desk.recalled(DRAFT, view.opened_at)
+        if draft is not None and desk.is_due("opening"):
+            desk.ports.blobs.put(draft[_BOUND.size :])
         if desk.say_evidence("opening", desk.notebook.fragment(openings=(opening,))):
             desk.report("open", to_hex(opening.update_hash))
 
@@ -120,18 +129,38 @@ class Trainer:
     def _commit(self) -> bytes:
         """Return leaf and opening as one fragment; the payload is journalled before."""
         desk, view = self._desk, self._desk.view
-        update = decode_update(desk.remembered(PAYLOAD, view.opened_at, self._payload))
-        commitment = walk.make_leaf(view.federation, view.round, desk.index, update, desk.secret_salt("leaf"))
+        draft = desk.remembered(DRAFT, view.opened_at, self._draft)
+        base, n_samples = _BOUND.unpack_from(draft)
+        payload, salt = draft[_BOUND.size :], desk.secret_salt("leaf")
+        digest = update_hash(payload)
+        opening = Opening(view.round, desk.index, base, digest, n_samples, desk.config.schema, salt)
+        commitment = Commitment(opening, payload, opening.leaf(view.federation))
         deadline = view.deadline
         digest = walk.leaf_statement(view.federation, commitment, view.opened_at, deadline)
         leaf = SignedLeaf(desk.index, commitment.leaf, deadline, desk.ports.signer.sign_digest(digest))
         return desk.notebook.fragment(leaves=(leaf,), openings=(commitment.opening,)).to_bytes()
 
-    def _payload(self) -> bytes:
+    def _draft(self) -> bytes:
+        """Return the payload behind what the leaf binds and the payload does not repeat."""
         desk, view = self._desk, self._desk.view
-        base, history = desk.archive.base_model(view), desk.archive.history(desk.config, view)
+        base, history = self._base()
         context = TrainingContext(self._bench, self.local_model(), base, view.round, desk.index, history)
-        return encode_update(self._make_update(context))
+        update = self._make_update(context)
+        return _BOUND.pack(update.base_model, update.n_samples) + encode_update(update)
+
+    def _base(self) -> tuple[GlobalModel, tuple[PastUpdate, ...]]:
+        """Return the model in force and what nodes showed; an earlier model, which gate V4 still takes, if
+        nobody has sent that one until patience was over."""
+        desk, view = self._desk, self._desk.view
+        try:
+            return desk.archive.base_model(view), desk.archive.history(desk.config, view)
+        except NotFoundError:
+            if desk.patient(eighths=1):
+                raise
+            for digest in desk.archive.earlier_models(desk.config, view):
+                with suppress(NotFoundError):
+                    return desk.archive.model(digest), ()
+            raise
 
     def _committed(self) -> RoundEvidence | None:
         """Return what this node committed to in this round, if it did."""

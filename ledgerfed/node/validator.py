@@ -63,7 +63,11 @@ class Validator:
             return
         if desk.patient() and not self._holds_everything():
             return
-        fragment = RoundEvidence.from_bytes(desk.remembered(SCORES, view.sealed_transcript, self._score))
+        try:
+            fragment = RoundEvidence.from_bytes(desk.remembered(SCORES, view.sealed_transcript, self._score))
+        except NotFoundError as error:  # the model or what it scores by; its own update opens all the same
+            desk.note("wait", str(error))
+            return
         public = desk.notebook.fragment(commitments=fragment.commitments)
         if desk.say_evidence("score commitment", public):
             desk.report("score", to_hex(fragment.commitments[0].commitment))

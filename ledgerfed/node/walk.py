@@ -21,7 +21,7 @@ from ledgerfed.exchange import (
     Design,
     Information,
     design,
-    family_hash,
+    family_tag,
     information,
     model_to_precision,
     model_to_theta,
@@ -111,8 +111,12 @@ def inform(bench: Workbench, local: LocalModel, base: GlobalModel) -> Informatio
     return information(X, y, local.predictions, weight, s2)
 
 
-def make_update(bench: Workbench, local: LocalModel, base: GlobalModel) -> InformationUpdate:
+def make_update(
+    bench: Workbench, local: LocalModel, base: GlobalModel, drift: bool = False
+) -> InformationUpdate:
     """Return what the node contributes: information on the basis, in integers, relative to the base model.
+
+    `drift` says that the node's detector fired.
 
     Raises:
         InvalidValueError: a value is not finite or does not fit its integers.
@@ -121,7 +125,8 @@ def make_update(bench: Workbench, local: LocalModel, base: GlobalModel) -> Infor
         inform(bench, local, base),
         schema=bench.train.basis.basis_id,
         base_model=base.hash(),
-        family=family_hash(local.fitted.family, local.fitted.parameters),
+        family=family_tag(local.fitted.family),
+        drift=drift,
     )
 
 

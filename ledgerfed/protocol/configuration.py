@@ -23,6 +23,7 @@ from ledgerfed.protocol.score import ONE
 
 PROTOCOL = "LFR-1"
 MAX_COMMITTEE = 31
+MAX_STALE_ROUNDS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,24 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Thresholds of the verification gates V4-V8; Q16 where they are not counts.
+    """Thresholds of the verification gates V4-V8 and of the outcome; Q16 where they are not counts.
 
-    max_payload_bytes: V4. root_bound: V5, largest modulus of a root of the implied autoregression.
-    noise_band: V5, the claimed residual per sample lies in [1 / band, band]. norm_bound: V5, largest implied
-    coefficient. base_distance: V6, smallest whitened distance per coefficient from the base model.
-    copy_alignment_bits: V6, two updates are near copies when the squared cosine of their R exceeds
-    1 - 2^-bits. copy_memory: V6, rounds that are remembered. outlier_factor: V7, largest whitened distance
-    in units of the lower median. score_floor: V8, smallest lower-median score (negative: a loss).
-    trace_cap and sample_cap: claimed information and samples count up to so many times the lower median.
+    max_payload_bytes: V4. stale_rounds: V4, how many certified models the base of a late update may lie
+    behind the round's base (0: none). stale_discount: its weight, once for each of them. root_bound: V5,
+    largest modulus of a root of the implied autoregression. noise_band: V5, the claimed residual per sample
+    lies in [1 / band, band]. norm_bound: V5, largest implied coefficient. base_distance: V6, smallest
+    whitened distance per coefficient from the base model. copy_alignment_bits: V6, two updates are near
+    copies when the squared cosine of their R exceeds 1 - 2^-bits. copy_memory: V6, rounds that are
+    remembered. outlier_factor: V7, largest whitened distance in units of the lower median. score_floor: V8,
+    smallest lower-median score (negative: a loss). trace_cap and sample_cap: claimed information and samples
+    count up to so many times the lower median. model_root_bound: no root of the global model's autoregression
+    comes to this modulus (1.0 allows none on the unit circle). drift_share: the share of admitted updates
+    that must say so for a federation to drift.
     """
 
     max_payload_bytes: int
+    stale_rounds: int
+    stale_discount: int
     root_bound: int
     noise_band: int
     norm_bound: int
@@ -65,15 +72,21 @@ class Gates:
     score_floor: int
     trace_cap: int
     sample_cap: int
+    model_root_bound: int
+    drift_share: int
 
     def __post_init__(self) -> None:
         require_range("max_payload_bytes", self.max_payload_bytes, 1, 1 << 26)
+        require_range("stale_rounds", self.stale_rounds, 0, MAX_STALE_ROUNDS)
+        require_range("stale_discount", self.stale_discount, 0, ONE)
         for name in ("root_bound", "noise_band", "norm_bound", "outlier_factor", "trace_cap", "sample_cap"):
             require_range(name, getattr(self, name), ONE, 1 << 40)
         require_range("base_distance", self.base_distance, 0, 1 << 32)
         require_range("copy_alignment_bits", self.copy_alignment_bits, 1, 40)
         require_range("copy_memory", self.copy_memory, 1, 1024)
         require_range("score_floor", self.score_floor, -ONE, -1)
+        require_range("model_root_bound", self.model_root_bound, ONE // 2, 1 << 40)
+        require_range("drift_share", self.drift_share, 1, ONE)
 
 
 @dataclass(frozen=True, slots=True)

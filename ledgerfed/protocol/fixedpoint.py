@@ -39,6 +39,12 @@ def shift_half_even(value: int, bits: int) -> int:
     return value << -bits if bits <= 0 else divide_half_even(value, 1 << bits)
 
 
+def round_significant(value: int, bits: int) -> int:
+    """Return a value that is not negative with at most `bits` significant bits, rounded half to even."""
+    shift = max(0, value.bit_length() - bits)
+    return shift_half_even(value, shift) << shift
+
+
 def require_int64(name: str, value: int) -> int:
     """Return `value` if it fits int64, else raise InvalidValueError; it never wraps."""
     return require_range(name, value, INT64_MIN, INT64_MAX)

@@ -32,7 +32,6 @@ class Reason(StrEnum):
     UNDECODABLE = "V4:undecodable"
     WRONG_SCHEMA = "V4:wrong-schema"
     WRONG_BASE = "V4:wrong-base"
-    WRONG_COUNT = "V4:wrong-sample-count"
     TOO_FEW_SAMPLES = "V5:too-few-samples"
     INCONSISTENT_NOISE = "V5:inconsistent-noise"
     OUT_OF_RANGE = "V5:out-of-range"
@@ -89,8 +88,32 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """How many of the `of` admitted updates say that their node's detector fired, and if that is `declared`
+    a drift of the federation."""
+
+    flagged: int = 0
+    of: int = 0
+    declared: bool = False
+
+    def __post_init__(self) -> None:
+        require_range("the admitted updates of a drift", self.of, 0, 1 << 20)
+        require_range("the flagged updates of a drift", self.flagged, 0, self.of)
+        if not isinstance(self.declared, bool):
+            raise InvalidValueError(f"declared must be true or false, got {self.declared!r}")
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return {"flagged": self.flagged, "of": self.of, "declared": self.declared}
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that a round decides. `verdicts` and `reputations` are in registry order."""
+    """All that a round decides. `verdicts` and `reputations` are in registry order.
+
+    `stabilised` is the Q16 factor that the roots of the model's autoregression were contracted by, None when
+    they lay inside the bound.
+    """
 
     federation: Federation
     round: int
@@ -100,6 +123,8 @@ class Outcome:
     model: GlobalModel
     reputations: tuple[Reputation, ...]
     depth: int
+    drift: Drift = Drift()
+    stabilised: int | None = None
 
     @property
     def reputation_root(self) -> bytes:
@@ -118,6 +143,8 @@ class Outcome:
             self.model.hash(),
             self.reputations,
             self.reputation_root,
+            self.drift,
+            self.stabilised,
         )
 
 
@@ -133,11 +160,15 @@ class Manifest:
     model: bytes
     reputations: tuple[Reputation, ...]
     reputation_root: bytes
+    drift: Drift = Drift()
+    stabilised: int | None = None
 
     def __post_init__(self) -> None:
         require_range("the round of a manifest", self.round, 1, (1 << 32) - 1)
         for name in ("base_model", "evidence", "model", "reputation_root"):
             require_hash(f"{name} of a manifest", getattr(self, name))
+        if self.stabilised is not None:
+            require_range("the contraction of a model", self.stabilised, 0, ONE - 1)
         if [v.index for v in self.verdicts] != list(range(len(self.reputations))):
             raise InvalidValueError("a manifest has one verdict per registry index, in order")
 
@@ -164,6 +195,8 @@ class Manifest:
             "model": to_hex(self.model),
             "reputations": [r.row() for r in self.reputations],
             "reputation_root": to_hex(self.reputation_root),
+            "drift": self.drift.document(),
+            "stabilised": self.stabilised,
         }
 
     def hash(self) -> bytes:
@@ -195,6 +228,8 @@ _KEYS = (
     "model",
     "reputations",
     "reputation_root",
+    "drift",
+    "stabilised",
 )
 
 
@@ -213,6 +248,8 @@ def _read(document: dict[str, Any]) -> Manifest:
             Reputation.from_row(rows("a reputation", x)) for x in rows("reputations", record["reputations"])
         ),
         reputation_root=from_hex("reputation_root", record["reputation_root"]),
+        drift=Drift(**fields("drift", record["drift"], ("flagged", "of", "declared"))),
+        stabilised=record["stabilised"],
     )
 
 

@@ -2,6 +2,8 @@
 
 Rules:
 - integers only; a decoder accepts exactly the bytes that the encoder writes (threats N7, N11);
+- what the leaf binds already (schema, base model, sample count) is not repeated: a payload is read together
+  with its opening (docs/adr/0013);
 - row i of R and z_i share one power of two: value = mantissa * 2^-exponents[i];
 - the diagonal of R is positive, so R is the Cholesky factor of a positive definite matrix.
 """
@@ -9,28 +11,39 @@ Rules:
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ledgerfed.errors import InvalidValueError
+from ledgerfed.protocol.fixedpoint import round_significant
 from ledgerfed.protocol.hashing import keccak, require_hash, require_range
-from ledgerfed.protocol.leaf import MAX_SAMPLES
+from ledgerfed.protocol.leaf import MAX_SAMPLES, Opening
 
 INFORMATION = 1
 MAX_WIDTH = 1024
 EXPONENT_MIN, EXPONENT_MAX = -24, 40
+BITS_MIN, BITS_MAX = 12, 16
+Z_BITS = 16
 S2_SCALE = 32
 RESIDUAL_SCALE = 16
-_HEADER = struct.Struct("<4sBBH32s32s32sQQQ")
-_MAGIC = b"LFU1"
+SIGNIFICANT_BITS = 24
+"""How many binary digits of s2 and of the residual a payload carries."""
+FAMILY_BYTES = 4
+_HEADER = struct.Struct("<4sBBBH4sII")
+_MAGIC = b"LFU2"
+_DRIFT = 1
+_EXPONENT_BITS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class InformationUpdate:
     """Square-root information of one node on the shared basis, in integers.
 
-    `upper` holds the d(d+1)/2 int16 mantissas of R by rows, `z` the d int32 mantissas, `exponents` the d row
-    exponents. `s2` is the noise variance at scale 2^-32, `residual` the residual sum of squares in units of
-    s2 at scale 2^-16. `schema` is the basis id, `family` the hash of the native family and parameters.
+    `upper` holds the d(d+1)/2 mantissas of R by rows, each a signed integer of `bits` bits, `z` the d
+    mantissas of 16 bits, `exponents` the d row exponents. `s2` is the noise variance at scale 2^-32,
+    `residual` the residual sum of squares in units of s2 at scale 2^-16, both of at most 24 significant bits.
+    `schema` is the basis id, `family` the tag of the native family (`family_tag`); `drift` says that the
+    node's detector fired.
     """
 
     schema: bytes
@@ -42,26 +55,36 @@ class InformationUpdate:
     exponents: tuple[int, ...]
     upper: tuple[int, ...]
     z: tuple[int, ...]
+    bits: int = BITS_MIN
+    drift: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("schema", "base_model", "family"):
+        for name in ("schema", "base_model"):
             require_hash(f"{name} of an update", getattr(self, name))
+        if not isinstance(self.family, bytes) or len(self.family) != FAMILY_BYTES:
+            raise InvalidValueError(f"the family tag has {FAMILY_BYTES} bytes, got {self.family!r}")
+        if not isinstance(self.drift, bool):
+            raise InvalidValueError(f"drift must be true or false, got {self.drift!r}")
+        require_range("the sample count of an update", self.n_samples, 0, MAX_SAMPLES)
+        _require_float("s2 of an update", self.s2, 1)
+        _require_float("the residual of an update", self.residual, 0)
+        self._check_matrix()
+
+    def _check_matrix(self) -> None:
         d = require_range("the width of an update", len(self.exponents), 1, MAX_WIDTH)
         if len(self.z) != d or len(self.upper) != d * (d + 1) // 2:
             raise InvalidValueError(
                 f"an update of width {d} needs {d} values of z and {d * (d + 1) // 2} of R, "
                 f"got {len(self.z)} and {len(self.upper)}"
             )
-        require_range("the sample count of an update", self.n_samples, 0, MAX_SAMPLES)
-        require_range("s2 of an update", self.s2, 1, (1 << 63) - 1)
-        require_range("the residual of an update", self.residual, 0, (1 << 63) - 1)
+        limit = 1 << require_range("the bits of a mantissa", self.bits, BITS_MIN, BITS_MAX) - 1
         for i, exponent in enumerate(self.exponents):
             require_range(f"exponent {i} of an update", exponent, EXPONENT_MIN, EXPONENT_MAX)
-            require_range(f"z[{i}] of an update", self.z[i], -(1 << 31), (1 << 31) - 1)
+            require_range(f"z[{i}] of an update", self.z[i], -(1 << Z_BITS - 1), (1 << Z_BITS - 1) - 1)
         for position, mantissa in enumerate(self.upper):
-            require_range(f"mantissa {position} of R", mantissa, -(1 << 15), (1 << 15) - 1)
+            require_range(f"mantissa {position} of R", mantissa, -limit, limit - 1)
         for i in range(d):
-            require_range(f"R[{i},{i}] of an update", self.upper[row_start(i, d)], 1, (1 << 15) - 1)
+            require_range(f"R[{i},{i}] of an update", self.upper[row_start(i, d)], 1, limit - 1)
 
     @property
     def width(self) -> int:
@@ -79,45 +102,68 @@ def row_start(i: int, d: int) -> int:
     return i * d - i * (i - 1) // 2
 
 
+def family_tag(name: str) -> bytes:
+    """Return the first four bytes of keccak-256 of a family's name."""
+    return keccak(name.encode())[:FAMILY_BYTES]
+
+
+def payload_size(d: int, bits: int) -> int:
+    """Return how many bytes the payload of an update of width d has."""
+    return _HEADER.size + (_body_bits(d, bits) + 7) // 8
+
+
 def encode_update(update: InformationUpdate) -> bytes:
-    """Return the payload: the canonical bytes of an update."""
-    d = update.width
+    """Return the payload: the canonical bytes of an update, without what its opening says."""
     header = _HEADER.pack(
         _MAGIC,
         INFORMATION,
-        0,
-        d,
-        update.schema,
-        update.base_model,
+        _DRIFT * update.drift,
+        update.bits,
+        update.width,
         update.family,
-        update.n_samples,
-        update.s2,
-        update.residual,
+        _packed_float(update.s2),
+        _packed_float(update.residual),
     )
-    return header + _body(d).pack(*update.exponents, *update.upper, *update.z)
+    body = [(e - EXPONENT_MIN, _EXPONENT_BITS) for e in update.exponents]
+    body += [(m, update.bits) for m in update.upper]
+    body += [(m, Z_BITS) for m in update.z]
+    return header + _packed(body)
 
 
-def decode_update(payload: bytes) -> InformationUpdate:
-    """Read a payload back.
+def decode_update(payload: bytes, opening: Opening) -> InformationUpdate:
+    """Read a payload back, as the update that its opening makes of it.
 
     Raises:
-        InvalidValueError: another kind, a wrong length, or a value out of range.
+        InvalidValueError: another kind, a wrong length, padding that is not zero, or a value out of range.
     """
     if len(payload) < _HEADER.size:
         raise InvalidValueError(f"a payload has at least {_HEADER.size} bytes, got {len(payload)}")
-    magic, kind, reserved, d, schema, base, family, n, s2, residual = _HEADER.unpack_from(payload)
-    if (magic, kind, reserved) != (_MAGIC, INFORMATION, 0):
+    magic, kind, flags, bits, d, family, s2, residual = _HEADER.unpack_from(payload)
+    if (magic, kind) != (_MAGIC, INFORMATION) or flags & ~_DRIFT:
         raise InvalidValueError(f"not an information update: {payload[:6].hex()}")
     require_range("the width of an update", d, 1, MAX_WIDTH)
-    body = _body(d)
-    if len(payload) != _HEADER.size + body.size:
+    require_range("the bits of a mantissa", bits, BITS_MIN, BITS_MAX)
+    if len(payload) != payload_size(d, bits):
         raise InvalidValueError(
-            f"an update of width {d} has {_HEADER.size + body.size} bytes, got {len(payload)}"
+            f"an update of width {d} has {payload_size(d, bits)} bytes, got {len(payload)}"
         )
-    numbers = body.unpack_from(payload, _HEADER.size)
-    split = d + d * (d + 1) // 2
+    fields = _Fields(payload[_HEADER.size :])
+    exponents = tuple(value + EXPONENT_MIN for value in fields.unsigned(d, _EXPONENT_BITS))
+    upper = tuple(fields.signed(d * (d + 1) // 2, bits))
+    z = tuple(fields.signed(d, Z_BITS))
+    fields.end()
     return InformationUpdate(
-        schema, base, family, n, s2, residual, numbers[:d], numbers[d:split], numbers[split:]
+        opening.schema,
+        opening.base_model,
+        family,
+        opening.n_samples,
+        _unpacked_float(s2),
+        _unpacked_float(residual),
+        exponents,
+        upper,
+        z,
+        bits,
+        flags == _DRIFT,
     )
 
 
@@ -126,5 +172,52 @@ def update_hash(payload: bytes) -> bytes:
     return keccak(payload)
 
 
-def _body(d: int) -> struct.Struct:
-    return struct.Struct(f"<{d}b{d * (d + 1) // 2}h{d}i")
+class _Fields:
+    """Fields of a few bits each, the highest bit first, read one after the other."""
+
+    def __init__(self, data: bytes) -> None:
+        self._bits = format(int.from_bytes(data, "big"), f"0{8 * len(data)}b")
+        self._place = 0
+
+    def unsigned(self, count: int, width: int) -> Iterator[int]:
+        for _ in range(count):
+            start, self._place = self._place, self._place + width
+            yield int(self._bits[start : self._place], 2)
+
+    def signed(self, count: int, width: int) -> Iterator[int]:
+        half = 1 << width - 1
+        for value in self.unsigned(count, width):
+            yield (value ^ half) - half
+
+    def end(self) -> None:
+        if "1" in self._bits[self._place :]:
+            raise InvalidValueError(f"the padding of the payload is not zero: {self._bits[self._place :]}")
+
+
+def _packed(fields: Iterable[tuple[int, int]]) -> bytes:
+    """Return fields of (value, bits) joined, the highest bit first, filled up with zeros to a whole byte."""
+    text = "".join(format(value & ((1 << width) - 1), f"0{width}b") for value, width in fields)
+    size = (len(text) + 7) // 8
+    return int(text.ljust(8 * size, "0"), 2).to_bytes(size, "big")
+
+
+def _body_bits(d: int, bits: int) -> int:
+    return d * (_EXPONENT_BITS + Z_BITS) + d * (d + 1) // 2 * bits
+
+
+def _require_float(name: str, value: int, lowest: int) -> None:
+    require_range(name, value, lowest, (1 << 63) - 1)
+    if round_significant(value, SIGNIFICANT_BITS) != value:
+        raise InvalidValueError(f"{name} has at most {SIGNIFICANT_BITS} significant bits, got {value}")
+
+
+def _packed_float(value: int) -> int:
+    shift = max(0, value.bit_length() - SIGNIFICANT_BITS)
+    return shift << SIGNIFICANT_BITS | value >> shift
+
+
+def _unpacked_float(packed: int) -> int:
+    shift, mantissa = packed >> SIGNIFICANT_BITS, packed & ((1 << SIGNIFICANT_BITS) - 1)
+    if shift and not mantissa >> SIGNIFICANT_BITS - 1:
+        raise InvalidValueError(f"the small float 0x{packed:08x} is not in its shortest form")
+    return mantissa << shift

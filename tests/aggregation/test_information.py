@@ -27,6 +27,7 @@ from ledgerfed.protocol.payload import InformationUpdate, row_start
 from ledgerfed.protocol.score import ONE
 
 ZERO = bytes(32)
+TAG = bytes(4)
 PRIOR = 1 << 60
 
 
@@ -36,8 +37,8 @@ def updates(draw, d=3):
     for i in range(d):
         upper[row_start(i, d)] = draw(st.integers(1, (1 << 15) - 1))
     exponents = draw(st.lists(st.integers(-24, 40), min_size=d, max_size=d))
-    z = draw(st.lists(st.integers(-(1 << 31), (1 << 31) - 1), min_size=d, max_size=d))
-    return InformationUpdate(ZERO, ZERO, ZERO, 60, 1, 1, tuple(exponents), tuple(upper), tuple(z))
+    z = draw(st.lists(st.integers(-(1 << 15), (1 << 15) - 1), min_size=d, max_size=d))
+    return InformationUpdate(ZERO, ZERO, TAG, 60, 1, 1, tuple(exponents), tuple(upper), tuple(z), 16)
 
 
 def rational(update):
@@ -92,7 +93,7 @@ def test_the_pooled_solution_is_the_least_squares_of_all_rows(nodes):
     Xs = [rng.standard_normal((80, 4)) for _ in range(nodes)]
     ys = [X @ np.array([0.4, -0.2, 1.0, 0.1]) + rng.standard_normal(80) for X in Xs]
     sent = [
-        quantise(information(X, y, y, 1.0, s2=1.0), schema=ZERO, base_model=ZERO, family=ZERO)
+        quantise(information(X, y, y, 1.0, s2=1.0), schema=ZERO, base_model=ZERO, family=TAG, bits=16)
         for X, y in zip(Xs, ys, strict=True)
     ]
     pooled = pool([(expand(update), ONE) for update in sent], 1, 4)
@@ -106,7 +107,7 @@ def test_the_pooled_solution_is_the_least_squares_of_all_rows(nodes):
 
 
 def test_the_precision_is_rounded_after_the_sum():
-    third = InformationUpdate(ZERO, ZERO, ZERO, 9, 1, 1, (20, 20), (3, 1, 5), (0, 0))
+    third = InformationUpdate(ZERO, ZERO, TAG, 9, 1, 1, (20, 20), (3, 1, 5), (0, 0))
     pooled = pool([(expand(third), 3)] * 7, PRIOR, 2)
     exact = [21 * 9 << 40, 21 * 3 << 40, 21 * (1 + 25) << 40]
     exact = [exact[0] + PRIOR, exact[1], exact[2] + PRIOR]
@@ -116,7 +117,7 @@ def test_the_precision_is_rounded_after_the_sum():
 
 
 def test_a_solution_beyond_the_grid_is_an_error():
-    steep = InformationUpdate(ZERO, ZERO, ZERO, 9, 1, 1, (0, 0), (1, 32767, 1), ((1 << 31) - 1,) * 2)
+    steep = InformationUpdate(ZERO, ZERO, TAG, 9, 1, 1, (0, 0), (1, 32767, 1), ((1 << 15) - 1,) * 2, 16)
     with pytest.raises(InvalidValueError):
         solve(pool([(expand(steep), ONE)], 1, 2), 40)
 
@@ -155,10 +156,10 @@ def test_no_shuffle_of_a_hundred_nodes_changes_the_model():
     infos = []
     for _ in range(100):
         numbers = [rng.randint(1, 1 << 14) for _ in range(6)]
-        z = tuple(rng.randint(-(1 << 20), 1 << 20) for _ in range(3))
+        z = tuple(rng.randint(-(1 << 15), (1 << 15) - 1) for _ in range(3))
         exponents = tuple(rng.randint(0, 20) for _ in range(3))
         infos.append(
-            (expand(InformationUpdate(ZERO, ZERO, ZERO, 60, 1, 1, exponents, tuple(numbers), z)), ONE)
+            (expand(InformationUpdate(ZERO, ZERO, TAG, 60, 1, 1, exponents, tuple(numbers), z, 16)), ONE)
         )
     expected = solve(pool(infos, PRIOR, 3), 40)
     for _ in range(5):

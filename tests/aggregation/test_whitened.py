@@ -18,7 +18,7 @@ ZERO = bytes(32)
 
 
 def sent(info: Information) -> ExactInformation:
-    return expand(quantise(info, schema=ZERO, base_model=ZERO, family=ZERO))
+    return expand(quantise(info, schema=ZERO, base_model=ZERO, family=bytes(4)))
 
 
 def honest(seed: int, n: int = 100) -> Information:
@@ -101,7 +101,7 @@ def test_a_single_update_is_its_own_centre():
 
 
 def quantised(info):
-    return quantise(info, schema=ZERO, base_model=ZERO, family=ZERO)
+    return quantise(info, schema=ZERO, base_model=ZERO, family=bytes(4))
 
 
 def test_the_same_updates_in_another_order_have_the_same_centre():

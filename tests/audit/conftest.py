@@ -83,6 +83,8 @@ def make_config() -> FederationConfig:
         windows=Windows(commit=10, force=4, score=10, certify=10, challenge=2),
         gates=Gates(
             max_payload_bytes=4096,
+            stale_rounds=2,
+            stale_discount=ONE // 2,
             root_bound=ONE,
             noise_band=8 * ONE,
             norm_bound=4 * ONE,
@@ -93,6 +95,8 @@ def make_config() -> FederationConfig:
             score_floor=-ONE // 2,
             trace_cap=4 * ONE,
             sample_cap=4 * ONE,
+            model_root_bound=ONE + ONE // 64,
+            drift_share=ONE // 4,
         ),
         genesis_reputation=Reputation(Evidence(8 * ONE, 0), Evidence(8 * ONE, 0)),
         prior=1 << 20,
@@ -115,13 +119,14 @@ def make_update(random: Random, config: FederationConfig, base_model: bytes, fam
     update = InformationUpdate(
         schema=config.schema,
         base_model=base_model,
-        family=keccak(family),
+        family=keccak(family)[:4],
         n_samples=SAMPLES,
         s2=1 << 30,
         residual=SAMPLES << 16,
         exponents=(EXPONENT,) * WIDTH,
         upper=tuple(m for row in rows for m in row),
         z=tuple(z),
+        bits=16,
     )
     return encode_update(update)
 
@@ -399,8 +404,9 @@ class Walk:
 
     def copy_of(self, payload: bytes) -> bytes:
         """Return an update shown before as if it were new: on the current base, nudged."""
-        update = decode_update(payload)
-        return encode_update(replace(update, base_model=self.model.hash(), z=tuple(z + 5 for z in update.z)))
+        opening = Opening(1, 0, self.model.hash(), bytes(32), SAMPLES, self.config.schema, bytes(32))
+        update = decode_update(payload, opening)
+        return encode_update(replace(update, z=tuple(z + 5 for z in update.z)))
 
     def history(self) -> FederationHistory:
         head = ChainHead(self.chain.block + 3, keccak(b"head"), self.t)

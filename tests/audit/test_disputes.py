@@ -352,7 +352,7 @@ def test_no_field_of_a_dispute_can_be_changed(eventful, verify, change, which):
 def test_a_dispute_cannot_be_invented(eventful, verify):
     history = eventful.history()
     last = history.events[-1]
-    place = replace(last.at, block_number=79, block_hash=keccak(b"b"), tx_hash=EMPTY)
+    place = replace(last.at, block_number=last.at.block_number + 1, block_hash=keccak(b"b"), tx_hash=EMPTY)
     dispute = Disputed(place, 6, 1, 0, keccak(b"proof"), False, last.transcript)
     told = replace(dispute, transcript=transition_of(dispute).after(last.transcript))
     failure = verify(replace(history, events=(*history.events, told))).failure

@@ -67,8 +67,8 @@ REPAIRED = {
     "chain.events.Genesis.reputations": {5},
     "chain.events.Genesis.transcript": {5},
     "chain.events.Genesis": {3},
-    "chain.events.Certified.manifest": {2},
-    "chain.events.Certified.model": {2},
+    "chain.events.Certified.manifest": {2, 6},  # 6: of a certificate that fell
+    "chain.events.Certified.model": {2, 6},
     "chain.events": {6},
     "chain.certificates.round": {2, 6},
     "chain.certificates.signatures": {9},

@@ -25,7 +25,7 @@ from ledgerfed.protocol.hashing import keccak, word
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Outcome
 from ledgerfed.protocol.model import GlobalModel, genesis_model
-from ledgerfed.protocol.payload import InformationUpdate, encode_update
+from ledgerfed.protocol.payload import InformationUpdate, decode_update, encode_update, family_tag
 from ledgerfed.protocol.reputation import Evidence, Reputation
 from ledgerfed.protocol.score import NOT_HELD, ONE, ScoreVector
 from ledgerfed.protocol.signature import address_of, sign_digest
@@ -40,7 +40,7 @@ TRUTH = (0.5, 0.2, 0.1)
 LAGS = (1, 2)
 SEALED_IN = 100
 BASIS = canonical_json({"target": {"name": "y", "lags": list(LAGS)}, "intercept": True})
-FAMILY = keccak(b"ar")
+FAMILY = family_tag("ar")
 SCORE = ONE // 4
 ESTABLISHED = Reputation(Evidence(8 * ONE, 0), Evidence(0, 0))
 """Trainer reputation 0.75: full influence."""
@@ -49,6 +49,8 @@ ESTABLISHED = Reputation(Evidence(8 * ONE, 0), Evidence(0, 0))
 def gates() -> Gates:
     return Gates(
         max_payload_bytes=4096,
+        stale_rounds=2,
+        stale_discount=ONE // 2,
         root_bound=ONE + ONE // 64,
         noise_band=4 * ONE,
         norm_bound=8 * ONE,
@@ -59,6 +61,8 @@ def gates() -> Gates:
         score_floor=-ONE // 8,
         trace_cap=4 * ONE,
         sample_cap=2 * ONE,
+        model_root_bound=ONE + ONE // 64,
+        drift_share=ONE // 4,
     )
 
 
@@ -108,9 +112,11 @@ class Scene:
     forced: nodes whose leaf is not in the seal but forced, in the order of the chain. silent: validators that
     commit and never reveal. absent: validators that do not even commit. shut: nodes that never open.
     scores: (validator, node) -> score where it is not `SCORE`. claimed: sample counts other than the
-    payload's in the leaf. salt: changes every leaf. early and late: transitions of the ledger after the last
-    forced leaf and before the scores, and after the scores; whoever they convict is not heard. faulted:
-    culprits of disputes before the seal, in earlier rounds too. removed: those of them in this epoch.
+    payload's in the leaf. bound: schema, base model and sample count in the leaf where they are not the
+    scene's. earlier: models in force before the base, newest first. early and late: transitions of the
+    ledger after the last forced leaf and before the scores, and after the scores; whoever they convict is
+    not heard. faulted: culprits of disputes before the seal, in earlier rounds too. removed: those of them
+    in this epoch.
     """
 
     config: FederationConfig
@@ -127,6 +133,9 @@ class Scene:
     absent: frozenset[int] = frozenset()
     scores: Mapping[tuple[int, int], int] = field(default_factory=dict)
     openings: Mapping[int, Opening] = field(default_factory=dict)
+    bound: Mapping[int, tuple[bytes, bytes, int]] = field(default_factory=dict)
+    samples: int = 120
+    earlier: tuple[bytes, ...] = ()
     deadline: int = SEALED_IN + 5
     early: tuple[Transition, ...] = ()
     late: tuple[Transition, ...] = ()
@@ -146,11 +155,10 @@ class Scene:
     def opening(self, index: int) -> Opening:
         if index in self.openings:
             return self.openings[index]
-        payload = self.payloads[index]
-        samples = int.from_bytes(payload[104:112], "little") if len(payload) >= 112 else 60
         salt = keccak(b"salt" + word(self.round) + word(index))
-        base, schema = self.base.hash(), self.config.schema
-        return Opening(self.round, index, base, keccak(payload), min(samples, 1 << 30), schema, salt)
+        usual = self.config.schema, self.base.hash(), self.samples
+        schema, base, samples = self.bound.get(index, usual)
+        return Opening(self.round, index, base, keccak(self.payloads[index]), samples, schema, salt)
 
     def signed_leaf(self, index: int, leaf: bytes) -> SignedLeaf:
         digest = leaf_digest(FEDERATION, self.round, index, leaf, self.opened_at, self.deadline)
@@ -200,7 +208,16 @@ class Scene:
         payloads = {keccak(p): p for i, p in self.payloads.items() if i not in self.shut}
         faulted = self.faulted | self.convicted
         evidence = self.evidence()
-        return RoundInput(self.config, self.base, self.reputations, evidence, payloads, self.history, faulted)
+        return RoundInput(
+            self.config,
+            self.base,
+            self.reputations,
+            evidence,
+            payloads,
+            self.history,
+            faulted,
+            self.earlier,
+        )
 
     def authenticate(self) -> bytes:
         return authenticate(self.config, self.members, self.evidence(), SEALED_IN, self.removed)
@@ -212,8 +229,15 @@ class Scene:
 
     def send(self, index: int, update: InformationUpdate | bytes) -> Scene:
         """Return the scene in which node `index` committed to this instead."""
-        payload = update if isinstance(update, bytes) else encode_update(update)
-        return replace(self, payloads={**self.payloads, index: payload})
+        bound = {i: row for i, row in self.bound.items() if i != index}
+        if isinstance(update, bytes):
+            return replace(self, payloads={**self.payloads, index: update}, bound=bound)
+        bound[index] = update.schema, update.base_model, update.n_samples
+        return replace(self, payloads={**self.payloads, index: encode_update(update)}, bound=bound)
+
+    def update(self, index: int) -> InformationUpdate:
+        """Return what node `index` committed to."""
+        return decode_update(self.payloads[index], self.opening(index))
 
 
 def make_scene(nodes: int = 8, committee: int = 8, depth: int = 3, samples: int = 120) -> Scene:
@@ -223,7 +247,7 @@ def make_scene(nodes: int = 8, committee: int = 8, depth: int = 3, samples: int 
         config.schema, config.width, config.prior, config.theta_scale, config.precision_scale
     )
     payloads = {i: encode_update(as_update(fitted(*rows(i, samples)), base)) for i in range(nodes)}
-    return Scene(config, base, (ESTABLISHED,) * nodes, payloads)
+    return Scene(config, base, (ESTABLISHED,) * nodes, payloads, samples=samples)
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from ledgerfed.consensus import PastUpdate, decide
 from ledgerfed.consensus.decide import available
 from ledgerfed.errors import InvalidValueError, RoundAbortedError
 from ledgerfed.exchange import dequantise, model_to_precision, model_to_theta
+from ledgerfed.protocol.fixedpoint import round_significant
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.manifest import Manifest, Reason
-from ledgerfed.protocol.payload import decode_update, encode_update
 from ledgerfed.protocol.reputation import Evidence, Reputation
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, lower_median
 
@@ -28,7 +28,7 @@ STANDINGS = (NEWCOMER, HALF_TRUSTED, Reputation(Evidence(8 * ONE, 0), Evidence(0
 
 
 def update_of(scene, index):
-    return decode_update(scene.payloads[index])
+    return scene.update(index)
 
 
 def with_config(scene, **change):
@@ -40,7 +40,7 @@ def with_gates(scene, **change):
 
 
 def flipped(update, factor=3):
-    clip = (1 << 31) - 1
+    clip = (1 << 15) - 1
     return replace(update, z=tuple(max(-clip, min(clip, -factor * v)) for v in update.z))
 
 
@@ -330,7 +330,7 @@ def wild_updates(draw, scene):
     upper = list(draw(st.lists(small | large, min_size=6, max_size=6)))
     for i in (0, 3, 5):
         upper[i] = draw(st.integers(1, 3) | st.integers(1, (1 << 15) - 1))
-    z = draw(st.lists(small | st.integers(-(1 << 31), (1 << 31) - 1), min_size=d, max_size=d))
+    z = draw(st.lists(small | st.integers(-(1 << 15), (1 << 15) - 1), min_size=d, max_size=d))
     n = draw(st.sampled_from([0, 8, 9, 60, 120, (1 << 40) - 1]))
     noise = draw(st.sampled_from([0, ONE, ONE // 4, 1 << 40]))
     change = {
@@ -338,11 +338,11 @@ def wild_updates(draw, scene):
         "upper": tuple(upper),
         "z": tuple(z),
         "n_samples": n,
-        "s2": draw(st.sampled_from([1, 1 << 32, (1 << 63) - 1])),
-        "residual": min(noise * n, (1 << 63) - 1),
+        "s2": draw(st.sampled_from([1, 1 << 32, ((1 << 24) - 1) << 39])),
+        "residual": round_significant(min(noise * n, 1 << 62), 24),
     }
     kept = draw(st.sets(st.sampled_from(sorted(change))))
-    return encode_update(replace(update, **{k: v for k, v in change.items() if k not in kept}))
+    return replace(update, bits=16, **{k: v for k, v in change.items() if k not in kept})
 
 
 @given(st.data())

@@ -10,7 +10,6 @@ from ledgerfed.consensus.history import past_updates
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.manifest import Reason
-from ledgerfed.protocol.payload import decode_update
 from ledgerfed.protocol.score import NOT_HELD
 
 
@@ -23,7 +22,7 @@ def remember(scene, rounds, now, **change):
 def test_the_last_rounds_within_the_memory_are_remembered_in_order(scene):
     found = remember(scene, (9, 3, 5, 4, 2), 8)
     assert [(p.round, p.index) for p in found] == [(r, i) for r in (4, 5) for i in range(8)]
-    assert found[3].update == decode_update(scene.payloads[3])
+    assert found[3].update == scene.update(3)
 
 
 def test_what_f_plus_1_validators_did_not_hold_was_never_shown(scene):
@@ -34,7 +33,7 @@ def test_what_f_plus_1_validators_did_not_hold_was_never_shown(scene):
 
 
 def test_what_does_not_decode_on_the_basis_copies_nobody(scene):
-    update = decode_update(scene.payloads[3])
+    update = scene.update(3)
     for payload in (b"noise", replace(update, schema=bytes(32))):
         bent = scene.send(3, payload)
         assert [p.index for p in remember(bent, (7,), 8)] == [0, 1, 2, 4, 5, 6, 7]

@@ -24,7 +24,7 @@ from ledgerfed.exchange.projection import autocovariances
 from ledgerfed.fusion import fuse
 
 LAGS = tuple(range(1, 13))
-IDS = {"schema": b"\x01" * 32, "base_model": b"\x02" * 32, "family": b"\x03" * 32}
+IDS = {"schema": b"\x01" * 32, "base_model": b"\x02" * 32, "family": b"\x03" * 4}
 
 
 def series(seed: int, n: int = 200, smooth: float = 0.7) -> np.ndarray:

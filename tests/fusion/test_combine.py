@@ -9,7 +9,7 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.exchange import Information, dequantise, information, quantise
 from ledgerfed.fusion import fuse, personal, predict
 
-IDS = {"schema": b"\x01" * 32, "base_model": b"\x02" * 32, "family": b"\x03" * 32}
+IDS = {"schema": b"\x01" * 32, "base_model": b"\x02" * 32, "family": b"\x03" * 4}
 
 
 def nodes(seed: int, count: int = 5, d: int = 6) -> list[tuple[np.ndarray, np.ndarray]]:

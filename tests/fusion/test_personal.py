@@ -10,7 +10,7 @@ from ledgerfed.exchange import Information, dequantise, information, noise_about
 from ledgerfed.fusion import KAPPA, KAPPAS, fuse, personal, personalise, predictive, shrinkage
 from ledgerfed.fusion.forecaster import prior_weights
 
-IDS = {"schema": b"\x01" * 32, "base_model": b"\x02" * 32, "family": b"\x03" * 32}
+IDS = {"schema": b"\x01" * 32, "base_model": b"\x02" * 32, "family": b"\x03" * 4}
 Sample = tuple[np.ndarray, np.ndarray]
 
 

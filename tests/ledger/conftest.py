@@ -34,6 +34,8 @@ def configuration() -> FederationConfig:
     one = 1 << 16
     gates = Gates(
         max_payload_bytes=4096,
+        stale_rounds=2,
+        stale_discount=one // 2,
         root_bound=2 * one,
         noise_band=64 * one,
         norm_bound=8 * one,
@@ -44,6 +46,8 @@ def configuration() -> FederationConfig:
         score_floor=-one,
         trace_cap=4 * one,
         sample_cap=2 * one,
+        model_root_bound=one + one // 64,
+        drift_share=one // 4,
     )
     return FederationConfig(
         name="test",

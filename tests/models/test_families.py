@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ledgerfed.errors import FitError, NotFoundError
-from ledgerfed.exchange import Design, family_hash, information
+from ledgerfed.exchange import Design, information
 from ledgerfed.models import Family, family_names, load_family
 from ledgerfed.models.ar import AR
 from ledgerfed.models.arma import ARMA
@@ -82,7 +82,7 @@ def test_every_family_predicts_all_training_rows_and_fits_them_better_than_the_w
     naive = transit.y[windows.train.start - 7 : windows.train.stop - 7]
     assert np.sqrt(np.mean((predictions - y) ** 2)) < 0.95 * np.sqrt(np.mean((naive - y) ** 2))
     assert fitted.family == name
-    assert len(family_hash(fitted.family, fitted.parameters)) == 32
+    assert np.isfinite(fitted.parameters).all()
     X, _ = train.sample()
     info = information(X, y, predictions, load_family(name).exchange_weight)
     assert info.n == 60

@@ -46,6 +46,8 @@ def key(index: int) -> DemoSigner:
 def configuration(windows: Windows = WINDOWS, **changes: object) -> FederationConfig:
     gates = Gates(
         max_payload_bytes=4096,
+        stale_rounds=2,
+        stale_discount=ONE // 2,
         root_bound=2 * ONE,
         noise_band=8 * ONE,
         norm_bound=8 * ONE,
@@ -56,6 +58,8 @@ def configuration(windows: Windows = WINDOWS, **changes: object) -> FederationCo
         score_floor=-ONE // 2,
         trace_cap=2 * ONE,
         sample_cap=2 * ONE,
+        model_root_bound=ONE + ONE // 64,
+        drift_share=ONE // 4,
     )
     trusted = Evidence(6 * ONE, ONE)
     config = FederationConfig(

@@ -13,6 +13,7 @@ from ledgerfed.ledger import demo_key
 from ledgerfed.models import load_family
 from ledgerfed.node import NodeAgent, honest_update
 from ledgerfed.protocol.evidence import RoundEvidence
+from ledgerfed.protocol.manifest import Drift
 from ledgerfed.protocol.payload import decode_update
 from ledgerfed.protocol.score import ONE
 from ledgerfed.protocol.transcript import Phase
@@ -37,7 +38,7 @@ def test_the_model_is_the_exact_pooled_fit_of_what_was_admitted(world) -> None:
     precision = model_to_precision(world.config.genesis_model())
     moment = np.zeros(world.config.width)
     for opening, verdict in zip(evidence.openings, manifest.verdicts, strict=True):
-        own = dequantise(decode_update(agent.fetch(opening.update_hash)))
+        own = dequantise(decode_update(agent.fetch(opening.update_hash), opening))
         precision = precision + verdict.weight / ONE * own.precision()
         moment = moment + verdict.weight / ONE * own.eta()
     model = agent.base_model()
@@ -182,3 +183,33 @@ def test_an_agent_has_the_receipts_of_its_leaf_and_a_model_of_its_own(world) -> 
     agent: NodeAgent = world.agents[1]
     assert agent.personal_model().shape == (3,)
     assert not np.allclose(agent.personal_model(), model_to_theta(agent.base_model()))
+
+
+def test_a_node_that_cannot_have_the_newest_model_trains_on_the_one_before(new_world):
+    """Node 3 sleeps through round 1, and nobody shows it the model that came out of it."""
+    hidden: set[bytes] = set()
+    world = new_world(
+        lambda message, _: () if message.sender == 3 and message.data in hidden else (0,),
+        config={"committee": (0, 1, 2, 3)},
+    )
+    world.start()
+    world.run(1, asleep={3})
+    hidden.add(world.agents[0].base_model().hash())
+    world.run(2, until=lambda: world.agents[0].view.round > 2)
+    verdicts = world.verdicts(2)
+    assert [v.admitted for v in verdicts] == [True] * 4
+    assert [dict(v.measures)["staleness"] for v in verdicts] == [0, 0, 0, 1]
+    hidden.clear()
+    world.run(3)
+    assert [dict(v.measures)["staleness"] for v in world.verdicts(3)] == [0] * 4
+    world.assert_one_history()
+
+
+def test_the_drift_that_nodes_report_stands_in_the_manifest(new_world):
+    def drifting(context):
+        return honest_update(replace(context, drift=True))
+
+    world = new_world(updates={1: drifting, 2: drifting})
+    world.start()
+    world.run(1)
+    assert world.agents[0].manifests()[0].drift == Drift(2, 4, True)

@@ -15,6 +15,7 @@ from eth_account.messages import _hash_eip191_message, encode_typed_data
 
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
+from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Manifest
 from ledgerfed.protocol.model import decode_model
 from ledgerfed.protocol.payload import decode_update
@@ -192,14 +193,24 @@ def test_digests_are_those_of_eth_account(pinned):
 
 def test_the_payload_follows_the_table_of_fields(pinned):
     v = pinned("payload")
-    d = len(v["exponents"])
-    header = struct.pack("<4sBBH", b"LFU1", 1, 0, d) + raw(v["schema"]) + raw(v["base_model"])
-    numbers = struct.pack("<QQQ", v["n_samples"], v["s2"], v["residual"])
-    body = struct.pack(f"<{d}b", *v["exponents"]) + struct.pack(f"<{len(v['upper'])}h", *v["upper"])
-    payload = header + raw(v["family"]) + numbers + body + struct.pack(f"<{d}i", *v["z"])
+    d, bits = len(v["exponents"]), v["bits"]
+    payload = struct.pack("<4sBBBH", b"LFU2", 1, int(v["drift"]), bits, d) + raw(v["family"])
+    for value in (v["s2"], v["residual"]):
+        shift = max(0, value.bit_length() - 24)
+        payload += bytes([*(value >> shift).to_bytes(3, "little"), shift])
+    total, width = 0, 0
+    fields = [(e + 24, 7) for e in v["exponents"]]
+    fields += [(m % 2**bits, bits) for m in v["upper"]] + [(m % 2**16, 16) for m in v["z"]]
+    for value, size in fields:
+        total, width = total << size | value, width + size
+    whole = -(-width // 8)
+    payload += (total << 8 * whole - width).to_bytes(whole, "big")
     assert payload == raw(v["payload"])
     assert h(payload) == raw(v["update_hash"])
-    assert decode_update(payload).upper == tuple(v["upper"])
+    opening = Opening(
+        7, 0, raw(v["base_model"]), raw(v["update_hash"]), v["n_samples"], raw(v["schema"]), bytes(32)
+    )
+    assert decode_update(payload, opening).upper == tuple(v["upper"])
 
 
 def test_models_follow_the_table_of_fields(pinned):

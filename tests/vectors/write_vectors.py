@@ -26,9 +26,9 @@ from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.fixedpoint import FixedVector
 from ledgerfed.protocol.hashing import EMPTY, keccak, to_hex
 from ledgerfed.protocol.leaf import Opening
-from ledgerfed.protocol.manifest import Manifest, Outcome, Reason, Verdict
+from ledgerfed.protocol.manifest import Drift, Manifest, Outcome, Reason, Verdict
 from ledgerfed.protocol.model import GlobalModel, encode_model, genesis_model
-from ledgerfed.protocol.payload import InformationUpdate, encode_update
+from ledgerfed.protocol.payload import InformationUpdate, encode_update, family_tag
 from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree, result_hash
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector, lower_median
 from ledgerfed.protocol.signature import address_of, sign_digest
@@ -60,6 +60,8 @@ HEARD = ((58982,), (-65536, -300, 65536, 7, -1), ())
 def configuration() -> FederationConfig:
     gates = Gates(
         max_payload_bytes=65536,
+        stale_rounds=2,
+        stale_discount=ONE // 2,
         root_bound=ONE + ONE // 64,
         noise_band=4 * ONE,
         norm_bound=8 * ONE,
@@ -70,6 +72,8 @@ def configuration() -> FederationConfig:
         score_floor=-ONE // 8,
         trace_cap=4 * ONE,
         sample_cap=2 * ONE,
+        model_root_bound=ONE + ONE // 64,
+        drift_share=ONE // 4,
     )
     return FederationConfig(
         name="golden",
@@ -96,13 +100,15 @@ def update() -> InformationUpdate:
     return InformationUpdate(
         schema=keccak(BASIS),
         base_model=model().hash(),
-        family=keccak(b"family"),
+        family=family_tag("family"),
         n_samples=60,
         s2=1 << 31,
         residual=60 << 16,
         exponents=(-24, 0, 40),
-        upper=(32767, -32768, 0, 1, -1, 2),
-        z=(-(1 << 31), 0, (1 << 31) - 1),
+        upper=(2047, -2048, 0, 1, -1, 2),
+        z=(-(1 << 15), 0, (1 << 15) - 1),
+        bits=12,
+        drift=True,
     )
 
 
@@ -169,6 +175,8 @@ def outcome() -> Outcome:
         model=model(),
         reputations=(*_reputations(),),
         depth=DEPTH,
+        drift=Drift(1, 1, False),
+        stabilised=65123,
     )
 
 
@@ -372,6 +380,8 @@ def payload_vectors() -> dict[str, Any]:
         "exponents": list(update().exponents),
         "upper": list(update().upper),
         "z": list(update().z),
+        "bits": update().bits,
+        "drift": update().drift,
         "payload": to_hex(payload),
         "update_hash": to_hex(keccak(payload)),
     }
