@@ -103,12 +103,12 @@ def _without_oldest(levels: tuple[Level, ...]) -> tuple[Level, ...]:
 
 
 def _changed(levels: tuple[Level, ...], rule: AdwinRule) -> bool:
-    """Return whether some cut of the window separates two means; the newest bucket is never cut off."""
+    """Return whether some cut of the window separates two means."""
     buckets = [(1 << i, *bucket) for i in range(len(levels) - 1, -1, -1) for bucket in levels[i]]
     width, total, squares = (sum(column) for column in zip(*buckets, strict=True))
     spread = width * squares - total * total  # width² times the variance
     old_width = old_total = 0
-    for size, part, _ in buckets[:-1]:
+    for size, part, _ in buckets:
         old_width += size
         old_total += part
         if min(old_width, width - old_width) >= rule.shortest and _separates(
