@@ -9,6 +9,7 @@ from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.hashing import to_hex
 from ledgerfed.protocol.manifest import Manifest, Reason
 from ledgerfed.protocol.model import GlobalModel
+from ledgerfed.protocol.predictions import PREDICTIONS
 from ledgerfed.protocol.reputation import Evidence
 from ledgerfed.protocol.score import GATED, NOT_HELD
 from ledgerfed.protocol.transcript import Phase
@@ -145,6 +146,7 @@ def model(found: GlobalModel) -> schemas.Model:
     return schemas.Model(
         hash=to_hex(found.hash()),
         schema_hash=to_hex(found.schema),
+        exchange="predictions" if found.kind == PREDICTIONS else "information",
         contributors=found.contributors,
         width=found.width,
         theta=[str(v) for v in found.theta.values],

@@ -411,15 +411,18 @@ class CertificateList(Schema):
 
 
 class Model(Schema):
-    """Coefficients on the shared basis: component i is theta[i] * 2^-theta_scale."""
+    """Coefficients on the shared basis, or predictions on the shared probe: theta[i] * 2^-theta_scale."""
 
     hash: Hash
     schema_hash: Hash
+    exchange: Literal["information", "predictions"]
     contributors: int
     width: int
     theta: list[Decimal]
     theta_scale: int
-    precision: list[Decimal] = Field(description="Upper triangle of the precision matrix by rows")
+    precision: list[Decimal] = Field(
+        description="Upper triangle of the precision by rows; one number for predictions"
+    )
     precision_scale: int
 
 

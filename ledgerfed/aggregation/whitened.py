@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ledgerfed.aggregation.information import ExactInformation, distance, pool, solve
+from ledgerfed.aggregation.space import COEFFICIENTS, Contribution, Space
 from ledgerfed.protocol.fixedpoint import FixedVector
 from ledgerfed.protocol.score import ONE, lower_median
 
@@ -34,7 +35,11 @@ class RobustCentre:
 
 
 def robust_centre(
-    updates: Sequence[ExactInformation], caps: Sequence[int], prior: int, theta_scale: int
+    updates: Sequence[Contribution],
+    caps: Sequence[int],
+    prior: int,
+    theta_scale: int,
+    space: Space[Any, Any, Any] = COEFFICIENTS,
 ) -> RobustCentre:
     """Return the robust centre of at least one update.
 
@@ -43,28 +48,38 @@ def robust_centre(
         caps: Q16 factors that cap the claimed information.
         prior: precision of the zero model, at scale 2^-96.
         theta_scale: binary scale of the coefficients.
+        space: where the updates are summed and compared.
     """
-    theta = _medoid(updates, caps, prior, theta_scale)
+    theta = _medoid(updates, caps, prior, theta_scale, space)
     for _ in range(STEPS):
-        weights = _damping(updates, theta)
+        weights = _damping(updates, theta, space)
         factors = [cap * weight >> 16 for cap, weight in zip(caps, weights, strict=True)]
-        theta = solve(pool(zip(updates, factors, strict=True), prior, updates[0].width), theta_scale)
-    distances = tuple(distance(update, theta) for update in updates)
-    return RobustCentre(theta, distances, _damping(updates, theta))
+        pooled = space.pool(zip(updates, factors, strict=True), prior, updates[0].width)
+        theta = space.solve(pooled, theta_scale)
+    distances = tuple(space.distance(update, theta) for update in updates)
+    return RobustCentre(theta, distances, _damping(updates, theta, space))
 
 
 def _medoid(
-    updates: Sequence[ExactInformation], caps: Sequence[int], prior: int, theta_scale: int
+    updates: Sequence[Contribution],
+    caps: Sequence[int],
+    prior: int,
+    theta_scale: int,
+    space: Space[Any, Any, Any],
 ) -> FixedVector:
     width = updates[0].width
     candidates = [
-        solve(pool([(update, cap)], prior, width), theta_scale)
+        space.solve(space.pool([(update, cap)], prior, width), theta_scale)
         for update, cap in zip(updates, caps, strict=True)
     ]
-    return min(candidates, key=lambda theta: lower_median([distance(update, theta) for update in updates]))
+    return min(
+        candidates, key=lambda theta: lower_median([space.distance(update, theta) for update in updates])
+    )
 
 
-def _damping(updates: Sequence[ExactInformation], theta: FixedVector) -> tuple[int, ...]:
-    distances = [distance(update, theta) for update in updates]
+def _damping(
+    updates: Sequence[Contribution], theta: FixedVector, space: Space[Any, Any, Any]
+) -> tuple[int, ...]:
+    distances = [space.distance(update, theta) for update in updates]
     knee = KNEE * max(ONE, lower_median(distances))
     return tuple(ONE if d <= knee else (knee << 16) ** 2 // (d * d) >> 16 for d in distances)

@@ -111,16 +111,15 @@ def _following(options: NodeOptions, file: FederationFile) -> tuple[FederationFi
 
 def _bench(options: NodeOptions, file: FederationFile) -> Workbench:
     """Return the node's rows: of its own table, or of a station of the shipped data."""
-    from ledgerfed.exchange.basis import Basis
+    from ledgerfed.exchange.distillation import read_schema
     from ledgerfed.node.walk import prepare
-    from ledgerfed.protocol.canonical import parse_canonical
     from ledgerfed.series import split
 
-    basis = Basis.from_document(parse_canonical(file.config.basis))
+    basis, probe = read_schema(file.config.basis)
     panel = _panel(options, basis)
     holdout, train, test = _lengths(options)
     try:
-        return prepare(panel, split(panel, holdout, train, test), basis)
+        return prepare(panel, split(panel, holdout, train, test), basis, probe)
     except NotFoundError as error:
         raise ConfigurationError(f"{panel.name} does not fit the federation's basis: {error}") from error
 

@@ -20,13 +20,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ledgerfed.aggregation.information import (
-    ExactInformation,
-    pool,
-    precision_triangle,
-    ratio_cap,
-    solve,
-)
+from ledgerfed.aggregation.information import ratio_cap
+from ledgerfed.aggregation.space import Contribution
 from ledgerfed.aggregation.whitened import RobustCentre, robust_centre
 from ledgerfed.consensus import reputation as rule
 from ledgerfed.consensus.gates import MEASURE_MAX, Candidate, RoundInput, order_key, pass_gates
@@ -108,7 +103,9 @@ def _centre(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int, _
     ordered = sorted(survivors, key=lambda c: order_key(seed, c.index))
     information = [_information(c) for c in ordered]
     caps = _caps(given, ordered, information)
-    centre: RobustCentre = robust_centre(information, caps, given.prior, given.config.theta_scale)
+    centre: RobustCentre = robust_centre(
+        information, caps, given.prior, given.config.theta_scale, given.space
+    )
     median = max(ONE, lower_median(centre.distances))
     limit = median * given.config.gates.outlier_factor >> 16
     rows = zip(ordered, caps, centre.distances, centre.weights, strict=True)
@@ -116,7 +113,7 @@ def _centre(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int, _
 
 
 def _caps(
-    given: RoundInput, survivors: Sequence[Candidate], information: Sequence[ExactInformation]
+    given: RoundInput, survivors: Sequence[Candidate], information: Sequence[Contribution]
 ) -> list[int]:
     """Return per survivor the Q16 factor that caps claimed information and claimed samples."""
     gates = given.config.gates
@@ -188,11 +185,13 @@ def _aggregate(
             f"{len(admitted)} verified updates with weight, {given.config.min_updates} are needed; "
             "the round aborts"
         )
-    pooled = pool(admitted, given.prior, given.config.width)
-    exact = solve(pooled, given.config.theta_scale)
+    space = given.space
+    pooled = space.pool(admitted, given.prior, given.config.width)
+    exact = space.solve(pooled, given.config.theta_scale)
     theta, stabilised = stabilise(exact, given.config.lags, given.config.gates.model_root_bound)
-    precision = precision_triangle(pooled, given.config.precision_scale)
-    return GlobalModel(given.config.schema, len(admitted), theta, precision), stabilised
+    precision = space.precision(pooled, given.config.precision_scale)
+    model = GlobalModel(given.config.schema, len(admitted), theta, precision, given.base.kind)
+    return model, stabilised
 
 
 def _drift(given: RoundInput, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]) -> Drift:
@@ -240,7 +239,7 @@ def _validated(
     return rule.validate_step(reputation, deviation, len(heard), len(medians))
 
 
-def _information(candidate: Candidate) -> ExactInformation:
+def _information(candidate: Candidate) -> Contribution:
     if candidate.information is None:
         raise InvalidValueError(f"update {candidate.index} was not decoded")
     return candidate.information

@@ -6,7 +6,8 @@ Rules, in this order; the first that fails gives the reason:
 - V3 opened and available (what that means is the caller's: held here, or held by f + 1 validators);
 - V4 canonical bytes of bounded size, the federation's schema, a base model that is the round's or one of the
   last `stale_rounds` before it;
-- V5 enough samples for the width, a residual that fits the claimed noise, bounded and stable coefficients;
+- V5 enough samples for the columns of the basis, a residual that fits the claimed noise, bounded and stable
+  coefficients (predictions claim no residual and have no roots: these two do not ask them);
 - V6 evidence of training: not the base model in disguise, nor a scaled copy of what another showed first.
 V7 (robust distance) and V8 (scores) need all survivors and live in `decide`.
 """
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from ledgerfed.aggregation.information import ExactInformation, aligned, distance, expand, pool, solve
+from ledgerfed.aggregation.space import SPACES, Contribution, Space
 from ledgerfed.consensus.authenticate import culprits, effective_leaves, equivocators
 from ledgerfed.consensus.stability import is_stable, largest_coefficient
 from ledgerfed.errors import InvalidValueError
@@ -26,9 +28,10 @@ from ledgerfed.protocol.hashing import keccak, word
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.model import GlobalModel
-from ledgerfed.protocol.payload import InformationUpdate, decode_update, update_hash
+from ledgerfed.protocol.payload import update_hash
 from ledgerfed.protocol.reputation import Reputation
 from ledgerfed.protocol.score import ONE
+from ledgerfed.protocol.update import Update, read_payload
 
 SAMPLES_PER_COLUMN = 3
 """Fewer samples per column reveal too much of a panel and say too little (V5)."""
@@ -41,7 +44,7 @@ class PastUpdate:
 
     round: int
     index: int
-    update: InformationUpdate
+    update: Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class RoundInput:
     earlier: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.base.schema != self.config.schema or self.base.width != self.config.width:
+        config, base = self.config, self.base
+        if (base.schema, base.width, base.kind) != (config.schema, config.width, config.model_kind):
             raise InvalidValueError("the base model stands on another basis than the configuration")
         if not self.config.committee[-1] < len(self.reputations) <= self.config.capacity:
             raise InvalidValueError(
@@ -90,6 +94,11 @@ class RoundInput:
         return usable.index(base_model) if base_model in usable else None
 
     @property
+    def space(self) -> Space[Any, Any, Any]:
+        """Where the federation's updates are summed and compared."""
+        return SPACES[self.config.exchange]
+
+    @property
     def prior(self) -> int:
         """The precision of the zero model at scale 2^-96, as `pool` wants it."""
         return self.config.prior << (96 - self.config.precision_scale)
@@ -105,8 +114,8 @@ class Candidate:
     index: int
     reason: Reason | None
     opening: Opening | None = None
-    update: InformationUpdate | None = None
-    information: ExactInformation | None = None
+    update: Update | None = None
+    information: Contribution | None = None
     measures: tuple[tuple[str, int], ...] = ()
     staleness: int = 0
 
@@ -146,7 +155,7 @@ def _decode(given: RoundInput, opening: Opening, payload: bytes) -> Candidate:
     if len(payload) > given.config.gates.max_payload_bytes:
         return Candidate(index, Reason.UNDECODABLE, opening, measures=(("bytes", len(payload)),))
     try:
-        update = decode_update(payload, opening)
+        update = read_payload(payload, opening, given.config.exchange)
     except InvalidValueError:
         return Candidate(index, Reason.UNDECODABLE, opening, measures=(("bytes", len(payload)),))
     if opening.schema != given.config.schema or update.width != given.config.width:
@@ -154,31 +163,30 @@ def _decode(given: RoundInput, opening: Opening, payload: bytes) -> Candidate:
     staleness = given.staleness(opening.base_model)
     if staleness is None:
         return Candidate(index, Reason.WRONG_BASE, opening, update)
-    return Candidate(index, None, opening, update, expand(update), staleness=staleness)
+    return Candidate(index, None, opening, update, given.space.expand(update), staleness=staleness)
 
 
 def _check_values(given: RoundInput, candidate: Candidate) -> Candidate:
     update, information = _parts(candidate)
-    gates = given.config.gates
-    if update.n_samples < SAMPLES_PER_COLUMN * update.width:
+    gates, space = given.config.gates, given.space
+    if update.n_samples < SAMPLES_PER_COLUMN * given.config.columns:
         measured = replace(candidate, measures=(("samples", update.n_samples),))
         return replace(measured, reason=Reason.TOO_FEW_SAMPLES)
-    noise = update.residual // update.n_samples
+    noise = space.noise(update)
+    known = {"staleness": candidate.staleness} | ({} if noise is None else {"noise": noise})
     try:
-        theta = solve(pool([(information, ONE)], given.prior, update.width), given.config.theta_scale)
+        pooled = space.pool([(information, ONE)], given.prior, update.width)
+        theta = space.solve(pooled, given.config.theta_scale)
     except InvalidValueError:  # its coefficients do not fit the grid of the model
-        known = _measures({"noise": noise, "staleness": candidate.staleness})
-        return replace(candidate, reason=Reason.OUT_OF_RANGE, measures=known)
+        return replace(candidate, reason=Reason.OUT_OF_RANGE, measures=_measures(known))
     largest = largest_coefficient(theta)
-    measures = {
-        "base_distance": distance(information, given.base.theta),
+    measures = known | {
+        "base_distance": space.distance(information, given.base.theta),
         "largest_coefficient": largest,
-        "noise": noise,
-        "staleness": candidate.staleness,
     }
     candidate = replace(candidate, measures=_measures(measures))
     lags = given.config.lags
-    if not noise * gates.noise_band >= ONE * ONE or noise > gates.noise_band:
+    if noise is not None and (noise * gates.noise_band < ONE * ONE or noise > gates.noise_band):
         return replace(candidate, reason=Reason.INCONSISTENT_NOISE)
     if largest > gates.norm_bound:
         return replace(candidate, reason=Reason.OUT_OF_RANGE)
@@ -196,7 +204,7 @@ def _check_copies(given: RoundInput, candidates: Sequence[Candidate]) -> list[Ca
     as authors, so that a copier who outlasts the memory of the original never turns its author away.
     """
     now = given.evidence.round
-    shown = [(p.round, p.index, expand(p.update)) for p in given.history]
+    shown = [(p.round, p.index, given.space.expand(p.update)) for p in given.history]
     shown += [(now, c.index, c.information) for c in candidates if c.information and c.reason is None]
     return [
         replace(c, reason=Reason.COPY) if c.reason is None and _is_copy(given, c, shown) else c
@@ -204,12 +212,11 @@ def _check_copies(given: RoundInput, candidates: Sequence[Candidate]) -> list[Ca
     ]
 
 
-def _is_copy(
-    given: RoundInput, candidate: Candidate, shown: Sequence[tuple[int, int, ExactInformation]]
-) -> bool:
+def _is_copy(given: RoundInput, candidate: Candidate, shown: Sequence[tuple[int, int, Contribution]]) -> bool:
     _, information = _parts(candidate)
-    bits = given.config.gates.copy_alignment_bits
-    authors = [(number, index) for number, index, other in shown if aligned(information, other, bits)]
+    bits, base = given.config.gates.copy_alignment_bits, given.base.theta
+    aligned = given.space.aligned
+    authors = [(number, index) for number, index, other in shown if aligned(information, other, base, bits)]
     first = min(number for number, _ in authors)
     earliest = {index for number, index in authors if number == first}
     if first < given.evidence.round:
@@ -226,7 +233,7 @@ def _claim(given: RoundInput, index: int) -> tuple[int, bytes]:
     return -given.reputations[index].trainer.value, order_key(given.evidence.opened_at, index)
 
 
-def _parts(candidate: Candidate) -> tuple[InformationUpdate, ExactInformation]:
+def _parts(candidate: Candidate) -> tuple[Update, Contribution]:
     if candidate.update is None or candidate.information is None:
         raise InvalidValueError(f"update {candidate.index} was not decoded")
     return candidate.update, candidate.information

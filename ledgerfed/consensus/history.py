@@ -17,8 +17,8 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.leaf import Opening
-from ledgerfed.protocol.payload import InformationUpdate, decode_update
 from ledgerfed.protocol.score import NOT_HELD
+from ledgerfed.protocol.update import Update, read_payload
 
 
 def past_updates(
@@ -80,12 +80,12 @@ def _opened_updates(
             yield PastUpdate(evidence.round, opening.index, update)
 
 
-def _decode(config: FederationConfig, payload: bytes, opening: Opening) -> InformationUpdate | None:
-    """Return the update if it is one on the federation's basis, within the size that gate V4 allows."""
+def _decode(config: FederationConfig, payload: bytes, opening: Opening) -> Update | None:
+    """Return the update if it is one on the federation's schema, within the size that gate V4 allows."""
     if len(payload) > config.gates.max_payload_bytes or opening.schema != config.schema:
         return None
     try:
-        update = decode_update(payload, opening)
+        update = read_payload(payload, opening, config.exchange)
     except InvalidValueError:
         return None
     return update if update.width == config.width else None

@@ -26,6 +26,7 @@ from ledgerfed.evaluation.transit import DEMO_STATIONS, FAMILIES
 from ledgerfed.models import load_family
 from ledgerfed.node import UpdateMaker
 from ledgerfed.node.walk import LocalModel, Workbench, fit_local, make_update, prepare
+from ledgerfed.protocol.payload import InformationUpdate
 from ledgerfed.protocol.score import ONE
 from ledgerfed.series import split
 
@@ -81,7 +82,8 @@ def _observe(
             findings.measures["score"].append(verdict.score / ONE)
     if not attacks:
         base = outcomes[-1].model
-        updates = [expand(make_update(b, m, base)) for b, m in zip(benches, locals_, strict=True)]
+        honest = [make_update(b, m, base) for b, m in zip(benches, locals_, strict=True)]
+        updates = [expand(update) for update in honest if isinstance(update, InformationUpdate)]
         findings.measures["misalignment"] += [_misalignment(a, b) for a, b in combinations(updates, 2)]
 
 

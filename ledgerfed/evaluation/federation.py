@@ -13,6 +13,7 @@ from typing import Any
 
 from ledgerfed.errors import ConfigurationError, InvalidValueError
 from ledgerfed.exchange import Basis
+from ledgerfed.exchange.distillation import read_schema
 from ledgerfed.ledger import LedgerGateway, deploy
 from ledgerfed.ledger.keys import Signer
 from ledgerfed.ledger.rpc import JsonRpc
@@ -105,7 +106,8 @@ class SimulatedFederation:
         on_progress: Callable[[Progress], None] = lambda _: None,
         windows: Callable[[Panel], Split] = split,
     ) -> None:
-        if basis.basis_id != config.schema or basis.width != config.width:
+        named, probe = read_schema(config.basis)
+        if named != basis or config.columns != basis.width:
             raise InvalidValueError("the configuration is for another basis than the members'")
         self.directory = directory
         self.config = config
@@ -121,7 +123,7 @@ class SimulatedFederation:
                     f"{directory} holds a federation of another configuration; choose another directory"
                 )
             self.index = self._resources.enter_context(open_store(directory))
-            self.benches = tuple(prepare(m.panel, self.windows(m.panel), basis) for m in members)
+            self.benches = tuple(prepare(m.panel, self.windows(m.panel), basis, probe) for m in members)
             self.ledger = self._connect(self.index)
             self.agents = self._agents(on_progress)
         except BaseException:

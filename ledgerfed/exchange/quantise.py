@@ -13,15 +13,16 @@ import numpy as np
 
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.exchange.information import Information
+from ledgerfed.protocol.bitfields import SIGNIFICANT_BITS
 from ledgerfed.protocol.fixedpoint import round_significant
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.payload import (
     BITS_MIN,
     EXPONENT_MAX,
     EXPONENT_MIN,
+    INFORMATION,
     RESIDUAL_SCALE,
     S2_SCALE,
-    SIGNIFICANT_BITS,
     Z_BITS,
     InformationUpdate,
     row_start,
@@ -92,7 +93,13 @@ def model_to_theta(model: GlobalModel) -> Floats:
 
 
 def model_to_precision(model: GlobalModel) -> Floats:
-    """Return the precision Λ of a global model, float64 [d, d], symmetric, nearest to its integers."""
+    """Return the precision Λ of a global model, float64 [d, d], symmetric, nearest to its integers.
+
+    Raises:
+        InvalidValueError: the model says predictions; their student has a precision, they have one number.
+    """
+    if model.kind != INFORMATION:
+        raise InvalidValueError("a model of predictions has no precision matrix; see exchange.distillation")
     d = model.width
     values = [math.ldexp(value, -model.precision.scale) for value in model.precision.values]
     upper = np.zeros((d, d))

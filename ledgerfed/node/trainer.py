@@ -17,7 +17,8 @@ from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf
 from ledgerfed.protocol.hashing import to_hex
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.model import GlobalModel
-from ledgerfed.protocol.payload import InformationUpdate, encode_update, update_hash
+from ledgerfed.protocol.payload import update_hash
+from ledgerfed.protocol.update import Update, payload_of
 
 COMMIT, DRAFT = "commit", "draft"
 _BOUND = struct.Struct("<32sQ")
@@ -40,11 +41,11 @@ class TrainingContext:
     drift: bool = False
 
 
-UpdateMaker = Callable[[TrainingContext], InformationUpdate]
+UpdateMaker = Callable[[TrainingContext], Update]
 """How a node turns its local model into an update; an honest node uses `honest_update`."""
 
 
-def honest_update(context: TrainingContext) -> InformationUpdate:
+def honest_update(context: TrainingContext) -> Update:
     """Return the update of an honest node."""
     return walk.make_update(context.bench, context.local, context.base, context.drift)
 
@@ -146,7 +147,7 @@ class Trainer:
         base, history = self._base()
         context = TrainingContext(self._bench, self.local_model(), base, view.round, desk.index, history)
         update = self._make_update(context)
-        return _BOUND.pack(update.base_model, update.n_samples) + encode_update(update)
+        return _BOUND.pack(update.base_model, update.n_samples) + payload_of(update)
 
     def _base(self) -> tuple[GlobalModel, tuple[PastUpdate, ...]]:
         """Return the model in force and what nodes showed; an earlier model, which gate V4 still takes, if

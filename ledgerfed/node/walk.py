@@ -23,12 +23,11 @@ from ledgerfed.exchange import (
     design,
     family_tag,
     information,
-    model_to_precision,
     model_to_theta,
     noise_about,
     quantise,
 )
-from ledgerfed.exchange.quantise import dequantise
+from ledgerfed.exchange.distillation import Probe, as_information, coefficients, quantise_predictions
 from ledgerfed.fusion import personalise as forecaster_of
 from ledgerfed.fusion import predict, predictive
 from ledgerfed.models import Family, Fitted
@@ -39,9 +38,11 @@ from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Outcome
 from ledgerfed.protocol.merkle import PositionalTree, build_tree
 from ledgerfed.protocol.model import GlobalModel, decode_model
-from ledgerfed.protocol.payload import InformationUpdate, encode_update, update_hash
+from ledgerfed.protocol.payload import update_hash
+from ledgerfed.protocol.predictions import PredictionsUpdate
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, clip_score, lower_median
 from ledgerfed.protocol.typed_data import certificate_digest, leaf_digest
+from ledgerfed.protocol.update import Update, payload_of
 from ledgerfed.series import Panel, Split, Standardisation, align, standardisation
 from ledgerfed.series.arrays import Floats
 
@@ -50,13 +51,15 @@ from ledgerfed.series.arrays import Floats
 class Workbench:
     """A node's panel as regression rows: all that its private data is used for.
 
-    `train` is what it fits on, `holdout` what it scores others on, `whole` the design over all rows.
+    `train` is what it fits on, `holdout` what it scores others on, `whole` the design over all rows. `probe`
+    is the public one where the federation exchanges predictions.
     """
 
     whole: Design
     train: Design
     holdout: Design
     scale: Standardisation
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +80,7 @@ class Commitment:
     leaf: bytes
 
 
-def prepare(panel: Panel, windows: Split, basis: Basis) -> Workbench:
+def prepare(panel: Panel, windows: Split, basis: Basis, probe: Probe | None = None) -> Workbench:
     """Return the panel as regression rows on the shared basis, in the node's own units.
 
     Raises:
@@ -86,7 +89,7 @@ def prepare(panel: Panel, windows: Split, basis: Basis) -> Workbench:
     aligned = align(panel)
     scale = standardisation(aligned, windows.train)
     whole = design(aligned, basis, scale)
-    return Workbench(whole, whole.within(windows.train), whole.within(windows.holdout), scale)
+    return Workbench(whole, whole.within(windows.train), whole.within(windows.holdout), scale, probe)
 
 
 def fit_local(bench: Workbench, family: Family) -> LocalModel:
@@ -107,20 +110,49 @@ def inform(bench: Workbench, local: LocalModel, base: GlobalModel) -> Informatio
     """
     X, y = bench.train.sample()
     weight = local.family.exchange_weight
-    s2 = noise_about(X, y, model_to_theta(base)) if base.contributors and weight == 1 else None
+    refined = base.contributors and weight == 1 and bench.probe is None
+    s2 = noise_about(X, y, model_to_theta(base)) if refined else None
     return information(X, y, local.predictions, weight, s2)
 
 
-def make_update(
-    bench: Workbench, local: LocalModel, base: GlobalModel, drift: bool = False
-) -> InformationUpdate:
-    """Return what the node contributes: information on the basis, in integers, relative to the base model.
+def distil(
+    bench: Workbench, local: LocalModel, base: GlobalModel, probe: Probe, drift: bool = False
+) -> PredictionsUpdate:
+    """Return what the node's native model predicts on the public probe, in integers.
+
+    Their precision is n / (d s²): the inverse of the average variance that d coefficients fitted to n rows
+    with noise s² leave on such rows.
+
+    Raises:
+        InvalidValueError: the model gives no finite prediction of a row, or of one that is too large.
+    """
+    X, y = bench.train.sample()
+    whole = probe.design()
+    n, noise = len(y), float(np.mean((y - local.predictions) ** 2))
+    if not noise > 0:
+        raise InvalidValueError("the native model reproduces its target exactly; no noise to scale by")
+    return quantise_predictions(
+        local.fitted.one_step(whole)[whole.rows],
+        n / (X.shape[1] * noise),
+        n=n,
+        schema=probe.schema,
+        base_model=base.hash(),
+        family=family_tag(local.fitted.family),
+        drift=drift,
+    )
+
+
+def make_update(bench: Workbench, local: LocalModel, base: GlobalModel, drift: bool = False) -> Update:
+    """Return what the node contributes, in integers, relative to the base model: information on the basis, or
+    predictions on the federation's probe.
 
     `drift` says that the node's detector fired.
 
     Raises:
         InvalidValueError: a value is not finite or does not fit its integers.
     """
+    if bench.probe is not None:
+        return distil(bench, local, base, bench.probe, drift)
     return quantise(
         inform(bench, local, base),
         schema=bench.train.basis.basis_id,
@@ -131,10 +163,10 @@ def make_update(
 
 
 def make_leaf(
-    federation: Federation, round_number: int, index: int, update: InformationUpdate, salt: bytes
+    federation: Federation, round_number: int, index: int, update: Update, salt: bytes
 ) -> Commitment:
     """Return the commitment to an update: it binds node, round, base model and salt."""
-    payload = encode_update(update)
+    payload = payload_of(update)
     opening = Opening(
         round_number,
         index,
@@ -176,7 +208,8 @@ def give_verdicts(bench: Workbench, index: int, given: RoundInput, held: frozens
     """Return validator `index`'s score for every registry position, in Q16.
 
     An update that fails a gate is GATED, one whose opening never came is NOT_HELD. A survivor's score is the
-    relative improvement of the hold-out error when its capped information joins the base model. The
+    relative improvement of the hold-out error when its capped information joins the base model (predictions
+    are judged by their student on the basis). The
     validator does not score itself: its own entry is 0 if its update survives the gates.
     """
     candidates = pass_gates(given, held)
@@ -189,7 +222,7 @@ def give_verdicts(bench: Workbench, index: int, given: RoundInput, held: frozens
     for candidate, trace in zip(survivors, traces, strict=True):
         cap = ratio_cap(trace, given.config.gates.trace_cap, lower_median(traces))
         scores[candidate.index] = (
-            0 if candidate.index == index else _improvement(bench.holdout, given.base, candidate.update, cap)
+            0 if candidate.index == index else _improvement(bench, given.base, candidate.update, cap)
         )
     return tuple(scores)
 
@@ -243,8 +276,8 @@ def personalise(bench: Workbench, local: LocalModel, model: GlobalModel) -> Floa
     """
     if not model.contributors:
         raise InvalidValueError("the genesis model knows nothing; certify a round first")
-    mean_precision = model_to_precision(model) / model.contributors
-    own, theta = inform(bench, local, model), model_to_theta(model)
+    theta, precision = coefficients(model, bench.probe)
+    own, mean_precision = inform(bench, local, model), precision / model.contributors
     proven = predictive(own, theta, mean_precision, *bench.holdout.sample())
     return forecaster_of(own, theta, mean_precision, proven).theta
 
@@ -255,14 +288,14 @@ def forecast(design_rows: Design, theta: Floats) -> Floats:
     return predict(X, theta)
 
 
-def _improvement(holdout: Design, base: GlobalModel, update: InformationUpdate | None, cap: int) -> int:
+def _improvement(bench: Workbench, base: GlobalModel, update: Update | None, cap: int) -> int:
     if update is None:
         raise InvalidValueError("a survivor without an update")
-    X, y = holdout.sample()
-    theta = model_to_theta(base)
+    X, y = bench.holdout.sample()
+    theta, precision = coefficients(base, bench.probe)
     before = float(np.mean((y - X @ theta) ** 2))
     try:
-        joined = _join(theta, model_to_precision(base), dequantise(update), cap / ONE)
+        joined = _join(theta, precision, as_information(update, bench.probe), cap / ONE)
     except np.linalg.LinAlgError:  # what it claims drowns everything else in rounding
         return -ONE
     with np.errstate(over="ignore", invalid="ignore"):

@@ -17,9 +17,11 @@ from ledgerfed.protocol.canonical import canonical_json, document_hash, fields, 
 from ledgerfed.protocol.hashing import keccak, require_range
 from ledgerfed.protocol.merkle import MAX_DEPTH
 from ledgerfed.protocol.model import GlobalModel, genesis_model
-from ledgerfed.protocol.payload import MAX_WIDTH
+from ledgerfed.protocol.payload import INFORMATION, MAX_WIDTH
+from ledgerfed.protocol.predictions import PREDICTIONS
 from ledgerfed.protocol.reputation import Reputation
 from ledgerfed.protocol.score import ONE
+from ledgerfed.protocol.update import Exchange
 
 PROTOCOL = "LFR-1"
 MAX_COMMITTEE = 31
@@ -94,10 +96,12 @@ class FederationConfig:
     """All parameters of a federation.
 
     `basis` is the canonical JSON of the basis document (its hash is the schema of every update), `width` its
-    number of columns, at least two because gate V6 compares directions. `prior` is the precision of the zero
-    model at scale 2^-precision_scale. `genesis_reputation` is what every member of the genesis registry
-    starts with; later joiners start at zero evidence. `committee` are the registry indices of the validators,
-    ascending; a seat is a place in it. `leaves_on_chain` says how a round is sealed.
+    number of columns, at least two because gate V6 compares directions. With `exchange` PREDICTIONS it is the
+    probe document, which names a basis and holds the rows, and `width` is the number of predictions. `prior`
+    is the precision of the zero model at scale 2^-precision_scale. `genesis_reputation` is what every member
+    of the genesis registry starts with; later joiners start at zero evidence. `committee` are the registry
+    indices of the validators, ascending; a seat is a place in it. `leaves_on_chain` says how a round is
+    sealed.
     """
 
     name: str
@@ -113,12 +117,18 @@ class FederationConfig:
     theta_scale: int
     precision_scale: int
     leaves_on_chain: bool = False
+    exchange: Exchange = Exchange.INFORMATION
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 64:
             raise InvalidValueError(f"the name of a federation has 1 to 64 characters, got {self.name!r}")
         require_range("the width of the basis", self.width, 2, MAX_WIDTH)
-        _lags_of(self.basis, self.width)
+        if not isinstance(self.exchange, Exchange):
+            raise InvalidValueError(f"exchange is one of {[*map(str, Exchange)]}, got {self.exchange!r}")
+        if self.exchange is Exchange.INFORMATION:
+            _lags_of(self.basis, self.width)
+        else:
+            _probe_columns(self.basis, self.width)
         require_range("the depth of the trees", self.depth, 0, MAX_DEPTH)
         require_range("the committee size", len(self.committee), 1, MAX_COMMITTEE)
         for index in self.committee:
@@ -139,8 +149,23 @@ class FederationConfig:
 
     @property
     def lags(self) -> tuple[int, ...]:
-        """The lags of the target, ascending; they are the first columns of the basis."""
-        return _lags_of(self.basis, self.width)
+        """The lags of the target, ascending; they are the first columns of the basis.
+
+        Predictions have none: nothing about them is an autoregression.
+        """
+        return _lags_of(self.basis, self.width) if self.exchange is Exchange.INFORMATION else ()
+
+    @property
+    def model_kind(self) -> int:
+        """The kind of the federation's models."""
+        return INFORMATION if self.exchange is Exchange.INFORMATION else PREDICTIONS
+
+    @property
+    def columns(self) -> int:
+        """How many columns the basis has, whatever is exchanged."""
+        if self.exchange is Exchange.INFORMATION:
+            return self.width
+        return _probe_columns(self.basis, self.width)
 
     @property
     def capacity(self) -> int:
@@ -170,7 +195,9 @@ class FederationConfig:
 
     def genesis_model(self) -> GlobalModel:
         """Return the model that the first round starts from: it knows nothing."""
-        return genesis_model(self.schema, self.width, self.prior, self.theta_scale, self.precision_scale)
+        return genesis_model(
+            self.schema, self.width, self.prior, self.theta_scale, self.precision_scale, self.model_kind
+        )
 
     def document(self) -> dict[str, Any]:
         """Return the configuration document."""
@@ -189,6 +216,7 @@ class FederationConfig:
             "theta_scale": self.theta_scale,
             "precision_scale": self.precision_scale,
             "leaves_on_chain": self.leaves_on_chain,
+            "exchange": self.exchange.value,
         }
 
     def hash(self) -> bytes:
@@ -220,6 +248,23 @@ def _lags_of(basis: bytes, width: int) -> tuple[int, ...]:
     return tuple(lags)
 
 
+def _probe_columns(probe: bytes, width: int) -> int:
+    """Return how many columns the rows of a probe document have; `width` of them are predicted."""
+    document = parse_canonical(probe)
+    rows_ = document.get("rows")
+    if not isinstance(rows_, list) or not all(isinstance(row, list) for row in rows_):
+        raise InvalidValueError("the probe document needs a list of rows")
+    burn = document.get("burn")
+    if not isinstance(burn, int) or len(rows_) - burn != width or burn < 0:
+        raise InvalidValueError(
+            f"the probe has {len(rows_)} rows after a burn-in of {burn}, the width says {width} predictions"
+        )
+    columns = {len(row) for row in rows_}
+    if len(columns) != 1 or not 0 < min(columns) <= MAX_WIDTH:
+        raise InvalidValueError(f"the rows of the probe must have one width, got {sorted(columns)}")
+    return columns.pop()
+
+
 _KEYS = (
     "protocol",
     "name",
@@ -235,6 +280,7 @@ _KEYS = (
     "theta_scale",
     "precision_scale",
     "leaves_on_chain",
+    "exchange",
 )
 _FIXED = (
     "name",
@@ -246,6 +292,7 @@ _FIXED = (
     "theta_scale",
     "precision_scale",
     "leaves_on_chain",
+    "exchange",
 )
 
 
@@ -270,4 +317,11 @@ def _read(document: Mapping[str, Any]) -> FederationConfig:
         theta_scale=record["theta_scale"],
         precision_scale=record["precision_scale"],
         leaves_on_chain=record["leaves_on_chain"],
+        exchange=_exchange(record["exchange"]),
     )
+
+
+def _exchange(name: Any) -> Exchange:
+    if name not in [*Exchange]:
+        raise InvalidValueError(f"exchange is one of {[*map(str, Exchange)]}, got {name!r}")
+    return Exchange(name)

@@ -11,11 +11,16 @@ Rules:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ledgerfed.errors import InvalidValueError
-from ledgerfed.protocol.fixedpoint import round_significant
+from ledgerfed.protocol.bitfields import (
+    Fields,
+    pack,
+    pack_float,
+    require_small_float,
+    unpack_float,
+)
 from ledgerfed.protocol.hashing import keccak, require_hash, require_range
 from ledgerfed.protocol.leaf import MAX_SAMPLES, Opening
 
@@ -26,12 +31,10 @@ BITS_MIN, BITS_MAX = 12, 16
 Z_BITS = 16
 S2_SCALE = 32
 RESIDUAL_SCALE = 16
-SIGNIFICANT_BITS = 24
-"""How many binary digits of s2 and of the residual a payload carries."""
 FAMILY_BYTES = 4
 _HEADER = struct.Struct("<4sBBBH4sII")
-_MAGIC = b"LFU2"
-_DRIFT = 1
+MAGIC = b"LFU2"
+DRIFT_FLAG = 1
 _EXPONENT_BITS = 7
 
 
@@ -59,15 +62,9 @@ class InformationUpdate:
     drift: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("schema", "base_model"):
-            require_hash(f"{name} of an update", getattr(self, name))
-        if not isinstance(self.family, bytes) or len(self.family) != FAMILY_BYTES:
-            raise InvalidValueError(f"the family tag has {FAMILY_BYTES} bytes, got {self.family!r}")
-        if not isinstance(self.drift, bool):
-            raise InvalidValueError(f"drift must be true or false, got {self.drift!r}")
-        require_range("the sample count of an update", self.n_samples, 0, MAX_SAMPLES)
-        _require_float("s2 of an update", self.s2, 1)
-        _require_float("the residual of an update", self.residual, 0)
+        require_labels(self.schema, self.base_model, self.family, self.n_samples, self.drift)
+        require_small_float("s2 of an update", self.s2, 1)
+        require_small_float("the residual of an update", self.residual, 0)
         self._check_matrix()
 
     def _check_matrix(self) -> None:
@@ -97,6 +94,17 @@ class InformationUpdate:
         return self.upper[start : start + self.width - i]
 
 
+def require_labels(schema: bytes, base_model: bytes, family: bytes, n_samples: int, drift: bool) -> None:
+    """Check what updates of every kind say about themselves; raises InvalidValueError."""
+    require_hash("schema of an update", schema)
+    require_hash("base_model of an update", base_model)
+    if not isinstance(family, bytes) or len(family) != FAMILY_BYTES:
+        raise InvalidValueError(f"the family tag has {FAMILY_BYTES} bytes, got {family!r}")
+    if not isinstance(drift, bool):
+        raise InvalidValueError(f"drift must be true or false, got {drift!r}")
+    require_range("the sample count of an update", n_samples, 0, MAX_SAMPLES)
+
+
 def row_start(i: int, d: int) -> int:
     """Return where row i starts in the upper triangle of a d by d matrix stored by rows."""
     return i * d - i * (i - 1) // 2
@@ -115,19 +123,19 @@ def payload_size(d: int, bits: int) -> int:
 def encode_update(update: InformationUpdate) -> bytes:
     """Return the payload: the canonical bytes of an update, without what its opening says."""
     header = _HEADER.pack(
-        _MAGIC,
+        MAGIC,
         INFORMATION,
-        _DRIFT * update.drift,
+        DRIFT_FLAG * update.drift,
         update.bits,
         update.width,
         update.family,
-        _packed_float(update.s2),
-        _packed_float(update.residual),
+        pack_float(update.s2),
+        pack_float(update.residual),
     )
     body = [(e - EXPONENT_MIN, _EXPONENT_BITS) for e in update.exponents]
     body += [(m, update.bits) for m in update.upper]
     body += [(m, Z_BITS) for m in update.z]
-    return header + _packed(body)
+    return header + pack(body)
 
 
 def decode_update(payload: bytes, opening: Opening) -> InformationUpdate:
@@ -139,7 +147,7 @@ def decode_update(payload: bytes, opening: Opening) -> InformationUpdate:
     if len(payload) < _HEADER.size:
         raise InvalidValueError(f"a payload has at least {_HEADER.size} bytes, got {len(payload)}")
     magic, kind, flags, bits, d, family, s2, residual = _HEADER.unpack_from(payload)
-    if (magic, kind) != (_MAGIC, INFORMATION) or flags & ~_DRIFT:
+    if (magic, kind) != (MAGIC, INFORMATION) or flags & ~DRIFT_FLAG:
         raise InvalidValueError(f"not an information update: {payload[:6].hex()}")
     require_range("the width of an update", d, 1, MAX_WIDTH)
     require_range("the bits of a mantissa", bits, BITS_MIN, BITS_MAX)
@@ -147,7 +155,7 @@ def decode_update(payload: bytes, opening: Opening) -> InformationUpdate:
         raise InvalidValueError(
             f"an update of width {d} has {payload_size(d, bits)} bytes, got {len(payload)}"
         )
-    fields = _Fields(payload[_HEADER.size :])
+    fields = Fields(payload[_HEADER.size :])
     exponents = tuple(value + EXPONENT_MIN for value in fields.unsigned(d, _EXPONENT_BITS))
     upper = tuple(fields.signed(d * (d + 1) // 2, bits))
     z = tuple(fields.signed(d, Z_BITS))
@@ -157,13 +165,13 @@ def decode_update(payload: bytes, opening: Opening) -> InformationUpdate:
         opening.base_model,
         family,
         opening.n_samples,
-        _unpacked_float(s2),
-        _unpacked_float(residual),
+        unpack_float(s2),
+        unpack_float(residual),
         exponents,
         upper,
         z,
         bits,
-        flags == _DRIFT,
+        flags == DRIFT_FLAG,
     )
 
 
@@ -172,52 +180,5 @@ def update_hash(payload: bytes) -> bytes:
     return keccak(payload)
 
 
-class _Fields:
-    """Fields of a few bits each, the highest bit first, read one after the other."""
-
-    def __init__(self, data: bytes) -> None:
-        self._bits = format(int.from_bytes(data, "big"), f"0{8 * len(data)}b")
-        self._place = 0
-
-    def unsigned(self, count: int, width: int) -> Iterator[int]:
-        for _ in range(count):
-            start, self._place = self._place, self._place + width
-            yield int(self._bits[start : self._place], 2)
-
-    def signed(self, count: int, width: int) -> Iterator[int]:
-        half = 1 << width - 1
-        for value in self.unsigned(count, width):
-            yield (value ^ half) - half
-
-    def end(self) -> None:
-        if "1" in self._bits[self._place :]:
-            raise InvalidValueError(f"the padding of the payload is not zero: {self._bits[self._place :]}")
-
-
-def _packed(fields: Iterable[tuple[int, int]]) -> bytes:
-    """Return fields of (value, bits) joined, the highest bit first, filled up with zeros to a whole byte."""
-    text = "".join(format(value & ((1 << width) - 1), f"0{width}b") for value, width in fields)
-    size = (len(text) + 7) // 8
-    return int(text.ljust(8 * size, "0"), 2).to_bytes(size, "big")
-
-
 def _body_bits(d: int, bits: int) -> int:
     return d * (_EXPONENT_BITS + Z_BITS) + d * (d + 1) // 2 * bits
-
-
-def _require_float(name: str, value: int, lowest: int) -> None:
-    require_range(name, value, lowest, (1 << 63) - 1)
-    if round_significant(value, SIGNIFICANT_BITS) != value:
-        raise InvalidValueError(f"{name} has at most {SIGNIFICANT_BITS} significant bits, got {value}")
-
-
-def _packed_float(value: int) -> int:
-    shift = max(0, value.bit_length() - SIGNIFICANT_BITS)
-    return shift << SIGNIFICANT_BITS | value >> shift
-
-
-def _unpacked_float(packed: int) -> int:
-    shift, mantissa = packed >> SIGNIFICANT_BITS, packed & ((1 << SIGNIFICANT_BITS) - 1)
-    if shift and not mantissa >> SIGNIFICANT_BITS - 1:
-        raise InvalidValueError(f"the small float 0x{packed:08x} is not in its shortest form")
-    return mantissa << shift

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +26,13 @@ from ledgerfed.protocol.hashing import keccak, word
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Outcome
 from ledgerfed.protocol.model import GlobalModel, genesis_model
-from ledgerfed.protocol.payload import InformationUpdate, decode_update, encode_update, family_tag
+from ledgerfed.protocol.payload import InformationUpdate, encode_update, family_tag
 from ledgerfed.protocol.reputation import Evidence, Reputation
 from ledgerfed.protocol.score import NOT_HELD, ONE, ScoreVector
 from ledgerfed.protocol.signature import address_of, sign_digest
 from ledgerfed.protocol.transition import Dispute, Force, Scores, Transition
 from ledgerfed.protocol.typed_data import leaf_digest, score_commitment_digest
+from ledgerfed.protocol.update import Update, payload_of, read_payload
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
@@ -227,17 +229,17 @@ class Scene:
         self.authenticate()
         return decide(self.given())
 
-    def send(self, index: int, update: InformationUpdate | bytes) -> Scene:
+    def send(self, index: int, update: Update | bytes) -> Scene:
         """Return the scene in which node `index` committed to this instead."""
         bound = {i: row for i, row in self.bound.items() if i != index}
         if isinstance(update, bytes):
             return replace(self, payloads={**self.payloads, index: update}, bound=bound)
         bound[index] = update.schema, update.base_model, update.n_samples
-        return replace(self, payloads={**self.payloads, index: encode_update(update)}, bound=bound)
+        return replace(self, payloads={**self.payloads, index: payload_of(update)}, bound=bound)
 
-    def update(self, index: int) -> InformationUpdate:
-        """Return what node `index` committed to."""
-        return decode_update(self.payloads[index], self.opening(index))
+    def update(self, index: int) -> Any:
+        """Return what node `index` committed to: an update of the kind that the federation exchanges."""
+        return read_payload(self.payloads[index], self.opening(index), self.config.exchange)
 
 
 def make_scene(nodes: int = 8, committee: int = 8, depth: int = 3, samples: int = 120) -> Scene:

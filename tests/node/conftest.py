@@ -12,6 +12,7 @@ import pytest
 
 from chain_devnet import DevnetServer
 from ledgerfed.exchange import Basis
+from ledgerfed.exchange.distillation import Probe, make_probe
 from ledgerfed.ledger import DemoSigner, LedgerGateway, demo_key, deploy
 from ledgerfed.ledger.rpc import JsonRpc
 from ledgerfed.models import Family, load_family
@@ -93,6 +94,13 @@ def panel(index: int, length: int = 160) -> Panel:
 def benches() -> tuple[Workbench, ...]:
     panels = [panel(index) for index in range(NODES + 1)]  # the last one may join later
     return tuple(prepare(p, split(p, holdout=40, train=80, test=30), BASIS) for p in panels)
+
+
+@pytest.fixture(scope="session")
+def probe() -> Probe:
+    """A public series of the same kind, which is nobody's panel."""
+    public = prepare(panel(99), split(panel(99), holdout=40, train=80, test=30), BASIS)
+    return make_probe(public.train, burn=8)
 
 
 @pytest.fixture(scope="session")

@@ -118,6 +118,6 @@ def test_an_update_that_drowns_the_base_in_rounding_is_scored_and_not_fatal(benc
     top = (1 << 15) - 1
     flat = (top, top, top, 1, 1, 1)
     hostile = replace(honest, exponents=(-24, 40, 40), upper=flat, z=(1, 1, 1), bits=16)
-    score = walk._improvement(benches[1].holdout, base, hostile, ONE)
+    score = walk._improvement(benches[1], base, hostile, ONE)
     assert -ONE <= score <= ONE
     assert np.all(model_to_theta(base) == 0)

@@ -213,10 +213,23 @@ def test_the_payload_follows_the_table_of_fields(pinned):
     assert decode_update(payload, opening).upper == tuple(v["upper"])
 
 
+def test_predictions_follow_the_table_of_fields(pinned):
+    v = pinned("predictions")
+    m, bits, precision = len(v["values"]), v["bits"], v["precision"]
+    shift = max(0, precision.bit_length() - 24)
+    payload = struct.pack("<4sBBBH", b"LFU2", 2, int(v["drift"]), bits, m) + raw(v["family"])
+    payload += bytes([*(precision >> shift).to_bytes(3, "little"), shift]) + struct.pack("b", v["exponent"])
+    whole = -(-m * bits // 8)
+    total = sum(value % 2**bits << bits * (m - 1 - k) for k, value in enumerate(v["values"]))
+    payload += (total << 8 * whole - m * bits).to_bytes(whole, "big")
+    assert payload == raw(v["payload"])
+    assert h(payload) == raw(v["update_hash"])
+
+
 def test_models_follow_the_table_of_fields(pinned):
     for v in pinned("model")["models"]:
         theta, precision = [int(x) for x in v["theta"]], [int(x) for x in v["precision"]]
-        data = struct.pack("<4sBBH", b"LFM1", 1, 0, len(theta)) + raw(v["schema"])
+        data = struct.pack("<4sBBH", b"LFM1", v["kind"], 0, len(theta)) + raw(v["schema"])
         data += struct.pack("<IBBH", v["contributors"], v["theta_scale"], v["precision_scale"], 0)
         data += struct.pack(f"<{len(theta)}q", *theta) + struct.pack(f"<{len(precision)}q", *precision)
         assert data == raw(v["bytes"])

@@ -29,6 +29,7 @@ from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Drift, Manifest, Outcome, Reason, Verdict
 from ledgerfed.protocol.model import GlobalModel, encode_model, genesis_model
 from ledgerfed.protocol.payload import InformationUpdate, encode_update, family_tag
+from ledgerfed.protocol.predictions import PREDICTIONS, PredictionsUpdate
 from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree, result_hash
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector, lower_median
 from ledgerfed.protocol.signature import address_of, sign_digest
@@ -44,6 +45,7 @@ from ledgerfed.protocol.transition import (
     Transition,
     tail_of,
 )
+from ledgerfed.protocol.update import payload_of
 
 HERE = Path(__file__).parent
 FEDERATION = Federation(31337, keccak(b"contract")[-20:])
@@ -109,6 +111,19 @@ def update() -> InformationUpdate:
         z=(-(1 << 15), 0, (1 << 15) - 1),
         bits=12,
         drift=True,
+    )
+
+
+def predictions() -> PredictionsUpdate:
+    return PredictionsUpdate(
+        schema=keccak(b"probe"),
+        base_model=keccak(b"base"),
+        family=family_tag("family"),
+        n_samples=60,
+        precision=((1 << 24) - 1) << 7,
+        exponent=-3,
+        values=(4095, -4096, 0, 1, -1),
+        bits=13,
     )
 
 
@@ -387,12 +402,35 @@ def payload_vectors() -> dict[str, Any]:
     }
 
 
+def predictions_vectors() -> dict[str, Any]:
+    sent = predictions()
+    payload = payload_of(sent)
+    return {
+        "schema": to_hex(sent.schema),
+        "base_model": to_hex(sent.base_model),
+        "family": to_hex(sent.family),
+        "n_samples": sent.n_samples,
+        "precision": sent.precision,
+        "exponent": sent.exponent,
+        "values": list(sent.values),
+        "bits": sent.bits,
+        "drift": sent.drift,
+        "payload": to_hex(payload),
+        "update_hash": to_hex(keccak(payload)),
+    }
+
+
 def model_vectors() -> dict[str, Any]:
-    models = (model(), genesis_model(keccak(BASIS), 3, 1 << 30, 40, 30))
+    models = (
+        model(),
+        genesis_model(keccak(BASIS), 3, 1 << 30, 40, 30),
+        GlobalModel(keccak(b"probe"), 2, FixedVector((5, -6, 7, 8), 30), FixedVector((9,), 16), PREDICTIONS),
+    )
     return {
         "models": [
             {
                 "schema": to_hex(m.schema),
+                "kind": m.kind,
                 "contributors": m.contributors,
                 "theta_scale": m.theta.scale,
                 "theta": [str(v) for v in m.theta.values],
@@ -432,6 +470,7 @@ VECTORS: dict[str, Callable[[], dict[str, Any]]] = {
     "tail": tail_vectors,
     "typed_data": typed_data_vectors,
     "payload": payload_vectors,
+    "predictions": predictions_vectors,
     "model": model_vectors,
     "documents": document_vectors,
 }
