@@ -11,6 +11,7 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.evaluation.exchange_methods import LAGS, METHODS, Federation, judged, most_likely_kappa
 from ledgerfed.evaluation.exchange_study import main, study, table
 from ledgerfed.evaluation.synthetic_nodes import Linear, Node, draw_nodes
+from ledgerfed.exchange.linear_prediction import cepstrum, step_down, step_up
 from ledgerfed.fusion import KAPPAS, fuse
 
 
@@ -45,6 +46,27 @@ def test_own_models_enter_by_what_they_predict(different: Federation) -> None:
     moment = sum(P @ theta for P, theta in zip(precisions, thetas, strict=True))
     expected = np.linalg.solve(sum(precisions), moment)
     np.testing.assert_allclose(weights_of(different, "precision, own models (lambda 0)"), expected, atol=1e-9)
+
+
+def test_averages_weigh_nodes_as_their_names_say(different: Federation) -> None:
+    natives = [node.native for node in different.nodes]
+    n = np.array([len(node.y) for node in different.nodes], dtype=float)
+    errors = [node.y - node.native.one_step(node.y) for node in different.nodes]
+    scalar = n / np.array([error @ error / len(error) for error in errors])
+    long = np.array([native.weights(128) for native in natives])
+    stable = [step_down(native.best(LAGS), 0.999) for native in natives]
+    cepstra = np.array([cepstrum(step_up(k), LAGS) for k in stable])
+    np.testing.assert_allclose(weights_of(different, "AR(inf), mean"), long.mean(axis=0))
+    np.testing.assert_allclose(weights_of(different, "AR(inf), median"), np.median(long, axis=0))
+    np.testing.assert_allclose(weights_of(different, "AR(inf), weights n/s2"), scalar @ long / scalar.sum())
+    pacf = step_down(weights_of(different, "partial autocorrelations, mean"))
+    np.testing.assert_allclose(pacf, scalar @ np.array(stable) / scalar.sum(), atol=1e-9)
+    spoken = cepstrum(weights_of(different, "cepstrum, mean"), LAGS)
+    np.testing.assert_allclose(spoken, n @ cepstra / n.sum(), atol=1e-9)
+    P = np.array([np.diag(info.precision()) for info in different.projected])
+    thetas = np.array([info.theta() for info in different.projected])
+    diagonal = weights_of(different, "precision, diagonal only")
+    np.testing.assert_allclose(diagonal, (P * thetas).sum(axis=0) / P.sum(axis=0))
 
 
 def test_precision_beats_every_average_where_nodes_differ(different: Federation) -> None:
