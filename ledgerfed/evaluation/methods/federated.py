@@ -1,4 +1,4 @@
-"""This federation: square-root information in integers, fused robustly, and a personal forecaster for each.
+"""This federation's global model: square-root information in integers, fused robustly.
 
 What runs here is the aggregation of `consensus.decide` on the very integers of a payload, with the demo's
 caps and everybody at full reputation. Gates, scores and the ledger are left out: they decide who takes part,
@@ -22,7 +22,6 @@ from ledgerfed.evaluation.methods.pooled import rounds_to_centralized
 from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, linear_prediction
 from ledgerfed.evaluation.wire import wire_bytes
 from ledgerfed.exchange import Information, dequantise, quantise
-from ledgerfed.fusion.forecaster import personalise
 from ledgerfed.protocol.payload import InformationUpdate, encode_update
 from ledgerfed.protocol.score import ONE, lower_median
 from ledgerfed.series.arrays import Floats
@@ -90,31 +89,17 @@ def global_model(nodes: Sequence[Trained], _: int) -> Result:
     found = rounds(tuple(nodes))
     theta = found[-1].theta
     arrived = rounds_to_centralized(nodes, [fused.theta for fused in found])
-    result = _result(found, tuple(linear_prediction(node, theta) for node in nodes))
+    result = sent(found, tuple(linear_prediction(node, theta) for node in nodes))
     return replace(result, notes={"rounds_to_centralized": float(arrived)})
 
 
-def personal_models(nodes: Sequence[Trained], _: int) -> Result:
-    """Each node's own coefficients: the global model as a prior for its rows."""
-    found = rounds(tuple(nodes))
-    return _result(found, tuple(_personal(node, found[-1]) for node in nodes))
-
-
-def _personal(node: Trained, fused: Fused) -> Prediction:
-    own = personalise(node.informed(fused.theta), fused.theta, fused.precision_mean)
-    X, _ = node.participant.answers
-    spread = np.einsum("ni,ij,nj->n", X, own.covariance, X)
-    return Prediction(X @ own.theta, np.sqrt(own.s2 + np.maximum(spread, 0.0)))
-
-
-def _result(found: Sequence[Fused], predictions: tuple[Prediction, ...]) -> Result:
+def sent(found: Sequence[Fused], predictions: tuple[Prediction, ...]) -> Result:
+    """Return the predictions with what the rounds behind them cost a node."""
     last, number = found[-1], len(found)
     size = len(last.theta)
     model = 8 * (size + size * (size + 1) // 2)
-    sent, wire = last.payload_bytes, wire_bytes(last.payload_bytes)
-    return Result(
-        predictions, number, number * sent, number * model, number * wire, fuse_seconds=last.seconds
-    )
+    up, wire = last.payload_bytes, wire_bytes(last.payload_bytes)
+    return Result(predictions, number, number * up, number * model, number * wire, fuse_seconds=last.seconds)
 
 
 def _caps(updates: Sequence[InformationUpdate], expanded: Sequence[ExactInformation]) -> list[int]:
