@@ -35,10 +35,10 @@ SHORT: Final = {
 _PREFACE: Final = """\
 Scales, orders and strengths come from the training part alone. Every method forecasts the same rows of the
 test part, at rolling origins, with the parameters exactly as exchanged. *Own model* is what a node fits
-alone, *centralized* is least squares on everybody's rows, *global* and *personal* are this federation's,
-*no harm* mixes the personal forecast with the native model's as far as that has earned it. *To own* is the error
+alone, *centralized* is least squares on all rows, *global* and *personal* are of this federation,
+*no harm* mixes the personal forecast with the native one as far as that has earned it. *To own* is the error
 against the node's own model, a geometric mean; *no worse* the share of nodes whose error grows by at most
-1 %; *better* counts the nodes whose gain over their own model is significant (Diebold-Mariano with the small-sample
+1 %; *better* counts the nodes whose gain over their own model is significant (Diebold-Mariano, small-sample
 factor, Holm over nodes, 5 %)."""
 _ACCURACY: Final = ("ratio", "mase", "pinball", "crps", "coverage_80", "coverage_95", "better")
 _FAIRNESS: Final = ("to_own", "no_worse", "worst", "p90", "gini", "jain")
