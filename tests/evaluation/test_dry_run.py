@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from ledgerfed.datasets import TRANSIT_BASIS, load_transit
+from ledgerfed.datasets import load_transit
 from ledgerfed.evaluation.demo import demo_config
+from ledgerfed.evaluation.demo_scenarios import TRANSIT
 from ledgerfed.evaluation.dry_run import dry_rounds
 from ledgerfed.models import load_family
 from ledgerfed.node.walk import LocalModel, Workbench, fit_local, prepare
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.score import ONE
-from ledgerfed.series import split
 
 NODES = 5
 LATE = 2
@@ -21,7 +21,7 @@ LATE = 2
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[list[Workbench], list[LocalModel]]:
-    benches = [prepare(panel, split(panel), TRANSIT_BASIS) for panel in load_transit()[:NODES]]
+    benches = [prepare(panel, TRANSIT.windows(panel), TRANSIT.basis) for panel in load_transit()[:NODES]]
     return benches, [fit_local(bench, load_family("ar")) for bench in benches]
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from small_case import BASIS, TRAIN, case_of, panel, trained
 
 from ledgerfed.errors import InvalidValueError
+from ledgerfed.evaluation.compare import METHODS, PERSONAL
 from ledgerfed.evaluation.methods import alone, averaging, federated, pooled
 from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, errors_of
 from ledgerfed.models import load_family
@@ -236,13 +237,13 @@ def test_personal_coefficients_lie_between_the_own_and_the_global_ones(nodes: tu
     shared = coefficients(federated.global_model(odd, 0), odd)
     for index, node in enumerate(odd):
         own = node.information.theta()
-        personal = coefficients(federated.personal_models(odd, 0), odd, index)
+        personal = coefficients(METHODS[PERSONAL](odd, 0), odd, index)
         assert np.linalg.norm(personal - own) < np.linalg.norm(shared - own) + 1e-9
         assert np.linalg.norm(personal - shared) < np.linalg.norm(own - shared) + 1e-9
 
 
 def test_a_personal_forecast_is_less_certain_the_farther_its_row_lies(nodes: tuple[Trained, ...]) -> None:
-    result = federated.personal_models(nodes, 0)
+    result = METHODS[PERSONAL](nodes, 0)
     X, _ = nodes[0].participant.answers
     spread = result.predictions[0].sd
     far = np.argmax(np.linalg.norm(X, axis=1))
