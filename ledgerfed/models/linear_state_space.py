@@ -103,16 +103,22 @@ def inputs(basis: Basis) -> slice:
 
 
 def _best(family: str, series: Floats, restarts: Booleans) -> FittedLinearStateSpace:
-    best, least, below = None, np.inf, np.empty((0, 2))
+    """Return the order with the least BIC; one whose search fails takes no part."""
+    found: list[tuple[float, Floats, Concentrated]] = []
+    reasons, below = [], np.empty((0, 2))
     for order in ORDERS:
-        found = _maximum(family, order, series, restarts, below)
-        below = found.theta.reshape(2, order).T
-        end = _evaluate(found.theta[None], series, restarts)
-        value = -2 * float(end.loglike[0]) + 2 * order * math.log(end.n)
-        if best is None or value < least:
-            best, least = (found.theta, end), value
-    assert best is not None
-    return _rounded(family, *best)
+        try:
+            theta = _maximum(family, order, series, restarts, below).theta
+        except FitError as error:
+            reasons.append(error)
+            continue
+        end = _evaluate(theta[None], series, restarts)
+        below = theta.reshape(2, order).T
+        found.append((2 * order * math.log(end.n) - 2 * float(end.loglike[0]), theta, end))
+    if not found:
+        raise reasons[0]
+    _, theta, end = min(found, key=lambda one: one[0])
+    return _rounded(family, theta, end)
 
 
 def _maximum(family: str, order: int, series: Floats, restarts: Booleans, below: Floats) -> Maximum:

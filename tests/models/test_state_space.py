@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -17,6 +18,7 @@ from ledgerfed.errors import FitError
 from ledgerfed.exchange import Design
 from ledgerfed.exchange.innovations import innovations
 from ledgerfed.models import Family, Iterated, load_family
+from ledgerfed.models import linear_state_space as module
 from ledgerfed.models.dynamic_regression import DynamicRegression
 from ledgerfed.models.linear_state_space import LinearStateSpace
 from ledgerfed.models.state_space import akaike, history, on_grid, restarts, stretch
@@ -246,6 +248,24 @@ def test_inputs_enter_as_they_are() -> None:
     np.testing.assert_allclose(fitted.inputs[:2], [1.5, -0.7], atol=0.2)
 
 
+def test_an_order_whose_search_fails_takes_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = hourly(autoregression(120, (0.6, 0.0)))
+    whole_range = LinearStateSpace().fit(panel)
+    search = module._maximum
+
+    def failing(family: str, order: int, *rest: Any) -> Any:
+        if order in unlucky:
+            raise FitError(f"{order} fails")
+        return search(family, order, *rest)
+
+    monkeypatch.setattr(module, "_maximum", failing)
+    unlucky = {2}
+    assert LinearStateSpace().fit(panel) == whole_range
+    unlucky = {1, 2, 3}
+    with pytest.raises(FitError, match="1 fails"):
+        LinearStateSpace().fit(panel)
+
+
 def test_an_unstable_system_is_not_built_from_rounded_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "ledgerfed.models.linear_state_space.on_grid", lambda values: tuple(np.asarray(values) + 1.0)
@@ -368,6 +388,40 @@ def test_a_search_that_does_not_converge_is_a_fit_error(
 def test_a_series_without_noise_is_a_fit_error(name: str) -> None:
     with pytest.raises(FitError):
         load_family(name).fit(any_design(np.zeros(80), np.zeros((80, 1))))
+
+
+PAYLOADS = f"""
+from ledgerfed.datasets import TRANSIT_BASIS, load_transit
+from ledgerfed.exchange import family_tag, information, quantise
+from ledgerfed.models import load_family
+from ledgerfed.node.walk import fit_local, prepare
+from ledgerfed.protocol.payload import encode_update
+from ledgerfed.series import split
+panel = next(panel for panel in load_transit() if panel.name == "Clark_Lake")
+bench = prepare(panel, split(panel), TRANSIT_BASIS)
+X, y = bench.train.sample()
+for name in {(*NAMES, "markov_switching")}:
+    local = fit_local(bench, load_family(name))
+    info = information(X, y, local.predictions, 0.0)
+    update = quantise(info, schema=TRANSIT_BASIS.basis_id, base_model=bytes(32), family=family_tag(name))
+    print(name, local.fitted.parameters, encode_update(update).hex())
+"""
+
+
+def test_other_kernels_of_the_linear_algebra_give_the_same_payload() -> None:
+    """What the rounded parameters are for: Nehalem has no fused multiply-add, Haswell has."""
+    given = [
+        subprocess.run(
+            [sys.executable, "-c", PAYLOADS],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OPENBLAS_CORETYPE": kernel},
+        ).stdout
+        for kernel in ("Nehalem", "Haswell")
+    ]
+    assert given[0] == given[1]
+    assert given[0].count("\n") == len(NAMES) + 1
 
 
 def test_no_fit_imports_statsmodels() -> None:
