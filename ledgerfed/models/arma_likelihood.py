@@ -177,8 +177,9 @@ class _Likelihood:
         bend = 1 - np.tanh(point.x[self.first :]) ** 2
         jacobian[self.first :, self.first :] = found.jacobian * bend
         # the states follow the coefficients: what they explain is no curvature
-        flat, through = slopes.reshape(len(slopes), self.mask.size), np.einsum("ksl,ml->ksm", slopes, point.H)
-        curvature = flat @ flat.T - np.einsum("ksm,smn,lsn->kl", through, weights, through)
+        flat, through = slopes.reshape(len(slopes), self.mask.size), slopes @ point.H.T
+        weighed = np.einsum("ksm,smn->ksn", through, weights).reshape(len(slopes), weights[:, 0].size)
+        curvature = flat @ flat.T - weighed @ through.reshape(len(slopes), weighed.shape[1]).T
         hessian = jacobian.T @ curvature @ jacobian * (2 / point.sse)
         hessian[np.diag_indices_from(hessian)] += 1e-6 * (1 + np.diag(hessian))
         return jacobian.T @ gradient, hessian
