@@ -116,6 +116,13 @@ def test_a_structure_has_the_components_that_the_series_shows(shape: str, trend:
     assert len(fitted.variances) == 2 + trend + (season > 0)
 
 
+def test_components_are_compared_on_the_values_that_all_of_them_predict() -> None:
+    """Else a model that starts more states has fewer values to explain, and wins by that."""
+    for seed in range(6):
+        noise = np.random.default_rng(seed).normal(size=40)
+        assert Structural().fit(daily(noise, (1, 7))).components == Components(False, 0)
+
+
 def test_a_trend_is_continued_further_ahead() -> None:
     y = np.arange(80.0) + 0.1 * np.random.default_rng(0).normal(size=80)
     panel = hourly(y)
@@ -127,7 +134,9 @@ def test_a_trend_is_continued_further_ahead() -> None:
 
 def test_a_season_that_the_history_hardly_shows_is_left_out() -> None:
     y = walk(27) + np.resize([4.0, 0, 0, 2, 0, -4, -4], 27)
-    assert Structural().fit(daily(y, (1, 7))).components.season == 0
+    short = Structural().fit(daily(y, (1, 7)))
+    assert short.components.season == 0
+    assert short.variances == Structural().fit(daily(y, (1, 2))).variances
     assert Structural().fit(daily(np.resize(y, 60), (1, 7))).components.season == 7
 
 
