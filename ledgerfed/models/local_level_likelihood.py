@@ -28,7 +28,8 @@ from ledgerfed.series.arrays import Floats
 _GRID = 20
 _LARGEST_RATIO = 1e4
 _ITERATIONS = 100
-_TOLERANCE = 1e-13
+_TOLERANCE = 1e-9
+"""Of the last Newton step in log q; what is left after it is of the order of its square."""
 
 
 @dataclass(frozen=True, slots=True)
