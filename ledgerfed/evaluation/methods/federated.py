@@ -17,7 +17,7 @@ import numpy as np
 
 from ledgerfed.aggregation.information import ExactInformation, expand, pool, ratio_cap, solve
 from ledgerfed.aggregation.whitened import robust_centre
-from ledgerfed.evaluation.demo import GATES
+from ledgerfed.evaluation import demo
 from ledgerfed.evaluation.methods.pooled import rounds_to_centralized
 from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, linear_prediction
 from ledgerfed.evaluation.wire import wire_bytes
@@ -28,8 +28,9 @@ from ledgerfed.series.arrays import Floats
 
 ROUNDS: Final = 2
 """The second round measures each node's noise about the model of the first."""
-PRIOR: Final = 1 << (96 - 16)
-THETA_SCALE: Final = 30
+PRIOR: Final = demo.PRIOR << (96 - demo.PRECISION_SCALE)
+"""As `pool` takes it, at scale 2^-96."""
+THETA_SCALE: Final = demo.THETA_SCALE
 _NOBODY: Final = bytes(32)
 
 
@@ -57,9 +58,8 @@ def fuse_exactly(informations: Sequence[Information]) -> Fused:
     theta, weights = combine(updates)
     seconds = time.perf_counter() - started
     messages = tuple(dequantise(update) for update in updates)
-    precision = sum(
-        (w / ONE * m.precision() for w, m in zip(weights, messages, strict=True)), np.zeros((len(theta),) * 2)
-    )
+    prior = np.eye(len(theta)) * demo.PRIOR / (1 << demo.PRECISION_SCALE)
+    precision = sum((w / ONE * m.precision() for w, m in zip(weights, messages, strict=True)), prior)
     size = len(encode_update(updates[0]))
     return Fused(theta, precision, weights, messages, size, seconds)
 
@@ -105,7 +105,8 @@ def sent(found: Sequence[Fused], predictions: tuple[Prediction, ...]) -> Result:
 def _caps(updates: Sequence[InformationUpdate], expanded: Sequence[ExactInformation]) -> list[int]:
     trace = lower_median([item.trace for item in expanded])
     count = lower_median([update.n_samples for update in updates])
+    gates = demo.GATES
     return [
-        ratio_cap(item.trace, GATES.trace_cap, trace) * ratio_cap(u.n_samples, GATES.sample_cap, count) >> 16
+        ratio_cap(item.trace, gates.trace_cap, trace) * ratio_cap(u.n_samples, gates.sample_cap, count) >> 16
         for item, u in zip(expanded, updates, strict=True)
     ]
