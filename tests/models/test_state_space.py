@@ -17,6 +17,7 @@ from single_series import HOURS, daily, explained, hourly
 from ledgerfed.errors import FitError
 from ledgerfed.exchange import Design
 from ledgerfed.exchange.innovations import innovations
+from ledgerfed.exchange.linear_prediction import step_down
 from ledgerfed.models import Family, Iterated, load_family
 from ledgerfed.models import linear_state_space as module
 from ledgerfed.models.dynamic_regression import DynamicRegression
@@ -185,8 +186,21 @@ def test_coefficients_drift_where_the_series_says_so() -> None:
 
 
 def test_a_basis_of_lags_alone_leaves_nothing_to_regress_on() -> None:
-    with pytest.raises(FitError, match="'dynamic_regression' finds no channel nor calendar term in"):
+    with pytest.raises(FitError, match="no calendar term in the basis, nor channels that 58 rows suffice"):
         DynamicRegression().fit(daily(walk(60), (1, 2)))
+
+
+def test_channels_are_regressed_on_where_there_are_five_rows_for_each_coefficient() -> None:
+    y, x = np.random.default_rng(0).normal(size=90), np.random.default_rng(1).normal(size=(90, 10))
+    for family in (DynamicRegression(), LinearStateSpace()):
+        assert len(family.fit(explained(y, x)).columns) >= 10
+        few = explained(y[:40], x[:40])
+        intercept = few.basis.width - 1
+        if isinstance(family, LinearStateSpace):
+            assert family.fit(few).columns == (intercept,)
+        else:
+            with pytest.raises(FitError, match="nor channels that 39 rows suffice for"):
+                family.fit(few)
 
 
 def test_a_column_that_never_moved_gets_the_coefficient_zero() -> None:
@@ -240,6 +254,14 @@ def test_every_system_is_stable_and_invertible() -> None:
         matrices = fitted.matrices()
         closed = matrices.F - np.outer(matrices.K, matrices.H)
         assert max(np.abs(np.linalg.eigvals(m)).max() for m in (matrices.F, closed)) < 1
+
+
+def test_what_the_likelihood_cannot_tell_from_the_edge_stays_away_from_it() -> None:
+    for seed in range(3):
+        noise = np.random.default_rng(seed).normal(size=61)
+        fitted = LinearStateSpace().fit(hourly(noise[1:] + noise[:-1]))
+        theta = np.array(fitted.gain) - np.array(fitted.phi)
+        assert 0.7 < np.abs(step_down(-theta)).max() < 0.998
 
 
 def test_a_shift_of_level_is_not_answered_many_times_over() -> None:
@@ -395,8 +417,12 @@ def test_a_search_that_does_not_converge_is_a_fit_error(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_series_without_noise_is_a_fit_error(name: str) -> None:
-    with pytest.raises(FitError):
-        load_family(name).fit(any_design(np.zeros(80), np.zeros((80, 1))))
+    for scale in (0.0, 1e-5):
+        with pytest.raises(FitError):
+            load_family(name).fit(any_design(scale * walk(80), np.zeros((80, 1))))
+    if name != "dynamic_regression":
+        with pytest.raises(FitError, match="reproduces the series exactly"):
+            load_family(name).fit(hourly(1e-5 * walk(80)))
 
 
 PAYLOADS = f"""
