@@ -78,7 +78,7 @@ def test_the_decision_record_quotes_what_the_study_finds(capsys: pytest.CaptureF
                 judged = found["rules"][case][name.strip()]
                 expected = [judged["to_local"], judged["no_worse"], judged["worst"]]
                 apart = np.abs(np.subtract(quoted, expected))
-                assert (apart <= (0.003, 0.09, 0.03)).all(), f"{case}, {name}: {expected}"
+                assert (apart <= (0.005, 0.09, 0.03)).all(), f"{case}, {name}: {expected}"
             else:
                 kind, level = name.strip().split(", ")
                 inside = found["intervals"][case]["normal" if kind == "normal" else "calibrated"]
