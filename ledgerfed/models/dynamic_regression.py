@@ -101,7 +101,7 @@ class DynamicRegression:
         if not columns:
             rows = int(design.rows.sum())
             raise FitError(
-                f"{self.name!r} finds no calendar term in the basis, nor channels that {rows} rows suffice for;"
+                f"{self.name!r} finds no calendar term, nor channels that {rows} rows suffice for;"
                 " take another family"
             )
         x = design.X[given.span, columns]

@@ -186,7 +186,7 @@ def test_coefficients_drift_where_the_series_says_so() -> None:
 
 
 def test_a_basis_of_lags_alone_leaves_nothing_to_regress_on() -> None:
-    with pytest.raises(FitError, match="no calendar term in the basis, nor channels that 58 rows suffice"):
+    with pytest.raises(FitError, match="no calendar term, nor channels that 58 rows suffice"):
         DynamicRegression().fit(daily(walk(60), (1, 2)))
 
 
