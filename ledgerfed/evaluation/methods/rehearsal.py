@@ -13,11 +13,12 @@ from typing import Final
 
 import numpy as np
 
+from ledgerfed.errors import FitError
 from ledgerfed.evaluation.methods.federated import Fused, rounds, sent
 from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, train_or_replace
 from ledgerfed.evaluation.scenarios import Participant
 from ledgerfed.evaluation.scoring import INTERVALS
-from ledgerfed.fusion import Personal, no_harm, personalise, predictive
+from ledgerfed.fusion import KAPPAS, Personal, no_harm, personalise, predictive
 from ledgerfed.fusion.intervals import deviation, deviations, left_out
 from ledgerfed.series import Window
 from ledgerfed.series.arrays import Floats
@@ -31,12 +32,15 @@ class Rehearsed:
     """What a node knows of itself after the rehearsal.
 
     `proven` is what `predictive` says of its tail, float64 [15]; `personal` and `native` are the errors of
-    its two models there, float64 [m].
+    its two models there, float64 [m]. A node that finds no fit without its tail learns nothing: m = 0.
     """
 
     proven: Floats
     personal: Floats
     native: Floats
+
+
+NOTHING: Final = Rehearsed(np.zeros(len(KAPPAS)), np.empty(0), np.empty(0))
 
 
 def personal_models(nodes: Sequence[Trained], _: int) -> Result:
@@ -62,9 +66,16 @@ def no_harm_mixture(nodes: Sequence[Trained], _: int) -> Result:
 @lru_cache(maxsize=1)
 def rehearse(nodes: tuple[Trained, ...]) -> tuple[Rehearsed, ...]:
     """Return what every node learns about itself; kept, for both methods to share."""
-    heads = tuple(train_or_replace(_head(node.participant)) for node in nodes)
-    fused = rounds.__wrapped__(heads)[-1]
-    return tuple(_rehearsed(head, fused) for head in heads)
+    heads = [_fitted(_head(node.participant)) for node in nodes]
+    fused = rounds.__wrapped__(tuple(head for head in heads if head is not None))[-1]
+    return tuple(NOTHING if head is None else _rehearsed(head, fused) for head in heads)
+
+
+def _fitted(head: Participant) -> Trained | None:
+    try:
+        return train_or_replace(head)
+    except FitError:
+        return None
 
 
 def _rehearsed(head: Trained, fused: Fused) -> Rehearsed:
@@ -97,7 +108,7 @@ def _prediction(node: Trained, own: Personal, rehearsed: Rehearsed) -> Predictio
     X, _ = node.participant.answers
     fitted_X, fitted_y = node.rows
     tail = rehearsed.personal
-    errors = np.concatenate([left_out(own, fitted_X, fitted_y)[: -len(tail)], tail])
+    errors = np.concatenate([left_out(own, fitted_X, fitted_y)[: len(fitted_y) - len(tail)], tail])
     standardised = errors / deviation(own, fitted_X)
     sd = deviation(own, X)
     half = tuple(sd * deviations(standardised, level) for level in INTERVALS)
