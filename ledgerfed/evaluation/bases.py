@@ -47,8 +47,9 @@ TRANSIT_WEEKS: Final = Basis(
 )
 """A week of days, the same weekday of four weeks, and the weekday itself: 17 columns."""
 
-HEART_RATE: Final = Basis("HR", "bpm", HOUR, (1, 2, 3), hold=24, scale=8 * MICRO)
-"""The last three hours of the heart rate itself."""
+HEART_RATE: Final = Basis("HR", "bpm", HOUR, (1, 2, 3), hold=24, scale=8 * MICRO, centre=85 * MICRO)
+"""The last three hours of the heart rate itself, about a public centre: the mean of a few hours is a poor
+estimate of a patient's level, and a model that returns to it returns too fast (Nickell 1981)."""
 
 
 def _clinical_terms() -> tuple[ChannelTerm, ...]:

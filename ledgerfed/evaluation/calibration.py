@@ -18,9 +18,10 @@ from itertools import combinations, cycle
 import numpy as np
 
 from ledgerfed.aggregation.information import ExactInformation, expand
-from ledgerfed.datasets import TRANSIT_BASIS, load_transit
+from ledgerfed.datasets import load_transit
 from ledgerfed.evaluation.attacks import FreeRider, SignFlip
 from ledgerfed.evaluation.demo import GATES, ROUNDS, demo_config
+from ledgerfed.evaluation.demo_scenarios import TRANSIT
 from ledgerfed.evaluation.dry_run import dry_rounds
 from ledgerfed.evaluation.transit import DEMO_STATIONS, FAMILIES
 from ledgerfed.models import load_family
@@ -28,7 +29,6 @@ from ledgerfed.node import UpdateMaker
 from ledgerfed.node.walk import LocalModel, Workbench, fit_local, make_update, prepare
 from ledgerfed.protocol.payload import InformationUpdate
 from ledgerfed.protocol.score import ONE
-from ledgerfed.series import split
 
 SEED = 7
 FIRST_BACK, LAST_BACK = 800, 5000
@@ -59,7 +59,7 @@ def _train(rng: np.random.Generator) -> tuple[list[Workbench], list[LocalModel]]
     panels = load_transit()
     stop = len(panels[0]) - int(rng.integers(FIRST_BACK, LAST_BACK))
     chosen = [panels[i].head(stop) for i in rng.permutation(len(panels))[: len(DEMO_STATIONS)]]
-    benches = [prepare(panel, split(panel), TRANSIT_BASIS) for panel in chosen]
+    benches = [prepare(panel, TRANSIT.windows(panel), TRANSIT.basis) for panel in chosen]
     families = [load_family(name) for name, _ in zip(cycle(FAMILIES), benches, strict=False)]
     return benches, [fit_local(b, f) for b, f in zip(benches, families, strict=True)]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.evaluation.fairness import Fairness, fairness
-from ledgerfed.evaluation.methods import alone, averaging, federated, pooled
+from ledgerfed.evaluation.methods import alone, averaging, federated, pooled, rehearsal
 from ledgerfed.evaluation.methods.result import Method, Prediction, Result, Trained, train_or_replace
 from ledgerfed.evaluation.metrics import geometric_mean, rmse
 from ledgerfed.evaluation.scenarios import Case, Participant, participants
@@ -34,7 +34,8 @@ METHODS: Final[Mapping[str, Method]] = {
     "scalar-weighted AR": averaging.scalar_weighted,
     "centralized": pooled.centralized,
     "federated, global": federated.global_model,
-    PERSONAL: federated.personal_models,
+    PERSONAL: rehearsal.personal_models,
+    "federated, no harm": rehearsal.no_harm_mixture,
 }
 
 
@@ -153,10 +154,17 @@ def _score(node: Trained, prediction: Prediction, lag: int) -> NodeScore:
         mase(y, mean, p.past, lag),
         pinball(y, mean, sd),
         crps(y, mean, sd),
-        tuple(coverage(y, mean, sd, share) for share in INTERVALS),
+        _covered(y, prediction),
         len(node.rows[1]),
         y - mean,
     )
+
+
+def _covered(y: Floats, prediction: Prediction) -> tuple[float, ...]:
+    if prediction.half:
+        off = np.abs(y - prediction.mean)
+        return tuple(float(np.mean(off <= half)) for half in prediction.half)
+    return tuple(coverage(y, prediction.mean, prediction.sd, share) for share in INTERVALS)
 
 
 def _row(

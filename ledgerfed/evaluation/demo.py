@@ -49,6 +49,10 @@ GATES: Final = Gates(
     model_root_bound=ONE,
     drift_share=ONE // 3,
 )
+PRIOR: Final = 1 << 16
+"""Precision of the zero model, at PRECISION_SCALE: 1, what a single row of one unit weighs."""
+THETA_SCALE: Final = 30
+PRECISION_SCALE: Final = 16
 EARNED: Final = Evidence(6 * ONE, ONE)
 """What a member of the genesis registry starts with: six good rounds and one bad, R = 0.64."""
 
@@ -76,9 +80,9 @@ def demo_config(nodes: int = NODES, scenario: DemoScenario = TRANSIT) -> Federat
         windows=WINDOWS,
         gates=GATES,
         genesis_reputation=Reputation(EARNED, EARNED),
-        prior=1 << 16,
-        theta_scale=30,
-        precision_scale=16,
+        prior=PRIOR,
+        theta_scale=THETA_SCALE,
+        precision_scale=PRECISION_SCALE,
     )
 
 

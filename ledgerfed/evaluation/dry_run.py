@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from ledgerfed.consensus import PastUpdate, RoundInput
 from ledgerfed.consensus.history import past_updates
 from ledgerfed.node import TrainingContext, UpdateMaker, honest_update
-from ledgerfed.node.walk import Commitment, LocalModel, Workbench, decide_outcome, give_verdicts, make_leaf
+from ledgerfed.node.walk import (
+    Commitment,
+    LocalModel,
+    Workbench,
+    decide_outcome,
+    give_verdicts,
+    make_leaf,
+    notices_drift,
+)
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence, SignedLeaf, SignedScoreCommitment
 from ledgerfed.protocol.federation import Federation
@@ -53,7 +61,9 @@ def dry_rounds(
         commitments = []
         for index, (bench, local) in enumerate(zip(benches, locals_, strict=True)):
             base = models[-1 - min((behind or {}).get(index, 0), len(models) - 1)]
-            context = TrainingContext(bench, local, base, number, index, history)
+            drift = notices_drift(bench, base)
+            forgets = drift or bool(outcomes and outcomes[-1].drift.declared)
+            context = TrainingContext(bench, local, base, number, index, history, drift, forgets)
             update = attacks.get(index, honest_update)(context)
             commitments.append(make_leaf(NOWHERE, number, index, update, _salt(number, index)))
         payloads |= {c.opening.update_hash: c.payload for c in commitments}

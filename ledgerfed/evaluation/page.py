@@ -30,21 +30,23 @@ SHORT: Final = {
     "centralized": "centralized",
     "federated, global": "**global**",
     PERSONAL: "**personal**",
+    "federated, no harm": "**no harm**",
 }
 _PREFACE: Final = """\
 Scales, orders and strengths come from the training part alone. Every method forecasts the same rows of the
-test part, at rolling origins, with the parameters exactly as exchanged. *Own model* is what a node fits alone,
-*centralized* is least squares on everybody's rows, *global* and *personal* are this federation's. *To own* is
-the error against the node's own model, a geometric mean; *no worse* the share of nodes whose error grows by at
-most 1 %; *better* counts the nodes whose gain over their own model is significant (Diebold-Mariano with the
-small-sample factor, Holm over nodes, 5 %)."""
+test part, at rolling origins, with the parameters exactly as exchanged. *Own model* is what a node fits
+alone, *centralized* is least squares on all rows, *global* and *personal* are of this federation,
+*no harm* mixes the personal forecast with the native one as far as that has earned it. *To own* is the error
+against the node's own model, a geometric mean; *no worse* the share of nodes whose error grows by at most
+1 %; *better* counts the nodes whose gain over their own model is significant (Diebold-Mariano, small-sample
+factor, Holm over nodes, 5 %)."""
 _ACCURACY: Final = ("ratio", "mase", "pinball", "crps", "coverage_80", "coverage_95", "better")
 _FAIRNESS: Final = ("to_own", "no_worse", "worst", "p90", "gini", "jain")
 _COST: Final = ("rounds", "bytes_up", "bytes_down", "wire_up")
 
 
 def readme_table(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield README's table: a case a line, RMSE / naive of every method, and who gains by the personal one."""
+    """Yield README's table: a case a line, RMSE / naive by method, and who gains by the personal one."""
     names = " | ".join(SHORT[name] for name in METHODS)
     yield f"| case | {names} | personal / own | no worse | worst |"
     yield "|---|" + "---|" * (len(METHODS) + 3)
@@ -124,8 +126,8 @@ def _targets(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _guarantees(found: Mapping[str, Any]) -> Iterator[str]:
     yield "## One hostile node"
     yield ""
-    yield "It sends the model times -2 and claims so many times its honest precision; the figures are the honest"
-    yield "nodes' test error over that without it, geometric means."
+    yield "It sends the model times -2 and claims so many times its honest precision; the figures are the"
+    yield "honest nodes' test error over that without it, geometric means."
     yield ""
     yield "![Harm of one hostile node](evaluation/harm.svg)"
     yield ""

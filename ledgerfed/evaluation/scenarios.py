@@ -4,8 +4,8 @@ Rules:
 - a node's scale, its model and every choice come from its training window; the test window is forecast one
   step (or `horizon` steps) ahead at every origin, each time with all values before it, and never fitted on;
 - all methods are compared on the same rows, those that are complete on the basis;
-- a node whose training rows are fewer than MIN_TRAIN, or whose test rows are fewer than MIN_TEST or hold no
-  change at all, is left out before anything is fitted; how many, the case says.
+- a node whose training rows are fewer than MIN_TRAIN, or whose test rows are fewer than MIN_TEST, or that
+  moves in none of the steps of the naive forecast in one of the two, is left out before anything is fitted.
 """
 
 from __future__ import annotations
@@ -100,8 +100,10 @@ def participants(case: Case, horizon: int = 1) -> tuple[Participant, ...]:
     """Return the nodes of a case, for direct forecasts `horizon` steps ahead.
 
     Raises:
-        InvalidValueError: nobody has enough rows.
+        InvalidValueError: nobody has enough rows, or the seasonal naive forecast is not known that early.
     """
+    if 1 < case.naive < horizon:
+        raise InvalidValueError(f"the naive forecast of {case.name!r} is not known {horizon} steps ahead")
     found = [
         participant
         for panel in case.panels()
@@ -135,7 +137,11 @@ def _participant(case: Case, panel: Panel, basis: Basis, horizon: int) -> Partic
     asked = np.arange(len(whole.y))
     rows = whole.rows & (asked >= test.start) & (asked < test.stop) & ~np.isnan(last)
     fitted_on = whole.rows[train.rows].sum()
-    if fitted_on < MIN_TRAIN or rows.sum() < MIN_TEST or not (whole.y[rows] != last[rows]).any():
+    past = whole.y[train.rows]
+    moves = np.abs(past[case.naive :] - past[: -case.naive])
+    if fitted_on < MIN_TRAIN or rows.sum() < MIN_TEST:
+        return None
+    if not np.nansum(moves) > 0 or not (whole.y[rows] != last[rows]).any():
         return None
     through = whole.within(Window(train.start, test.stop))
     seen = rows[: test.stop]
@@ -143,7 +149,6 @@ def _participant(case: Case, panel: Panel, basis: Basis, horizon: int) -> Partic
     moved = (whole.y - last)[train.rows][before]
     spread = float(np.sqrt(np.mean(moved * moved))) if moved.any() else 1.0
     naive = last[: test.stop][seen]
-    past = whole.y[train.rows]
     return Participant(panel.name, "", whole.within(train), through, seen, naive, spread, past)
 
 

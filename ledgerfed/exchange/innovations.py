@@ -102,8 +102,8 @@ def innovations(model: StateSpace) -> Innovations:
     """Return the innovations form, with the gain to which the Kalman filter settles from a known state.
 
     Doubling: the filter over 2^k steps composed with itself gives that over 2^(k+1) (Särkkä and
-    García-Fernández, IEEE Trans. Automatic Control 66, 2021), so slow filters take no more than 60 products. Settled
-    means: the last doubling changed the covariance by at most `TOLERANCE`.
+    García-Fernández, IEEE Trans. Automatic Control 66, 2021), so slow filters take no more than 60 products.
+    Settled means that the last doubling changed the covariance by at most `TOLERANCE`.
 
     Raises:
         InvalidValueError: no noise reaches the series within a step, the covariance does not settle, or the

@@ -52,7 +52,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Node:
-    """A message in raw units: moments of (x, y) [d + 1, d + 1], zero where missing, over `n` rows."""
+    """A message in raw units: moments of (x, y) [d + 1, d + 1] over `n` rows, padded where columns lack."""
 
     present: Booleans
     moments: Floats
@@ -181,17 +181,16 @@ def _nodes(
     if not having.all():
         raise InvalidValueError(f"no node has column {int(np.argmin(having))}; leave it out")
     return [
-        _Node(mask, _raw(info, mask), info.n, info.s2, weight)
+        _Node(mask, _raw(info), info.n, info.s2, weight)
         for info, mask, weight in zip(infos, present, weights, strict=True)
     ]
 
 
-def _raw(info: Information, present: Booleans) -> Floats:
+def _raw(info: Information) -> Floats:
     rows = np.column_stack([info.R, info.z])
     moments = rows.T @ rows
     moments[-1, -1] = second_moment(info)
-    known = np.append(present, True)
-    return np.where(np.outer(known, known), moments * info.s2, 0.0)
+    return np.asarray(moments * info.s2)
 
 
 def _step(nodes: Sequence[_Node], moments: Moments, step: int) -> Moments:

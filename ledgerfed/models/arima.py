@@ -107,7 +107,7 @@ def fit_best(family: str, design: Design, candidates: Sequence[Order]) -> Fitted
 
     def criterion(order: Order) -> float:
         fit = fits[order] = fit_likelihood(y, order)
-        if near_unit_root(fit.ar, fit.ma):
+        if near_unit_root(fit.ar, fit.ma, reverting=order.d == most):
             raise FitError(f"ARIMA{order} has a root on the unit circle")
         if order.d == most:
             return aicc(fit.criterion, fit.rows, order.size)

@@ -34,8 +34,11 @@ of 3 hundred-thousandths of a standard error."""
 ITERATIONS: Final = 100
 _FURTHEST: Final = 4.0
 """atanh of the largest partial autocorrelation, 0.9993."""
+_LONGEST: Final = 2.0
 _HALVINGS: Final = 24
 _ENOUGH: Final = 1e-4
+_INDISTINCT: Final = 1e-5
+"""A gain in −2 log L that its own rounding errors can hide, near a unit root."""
 _NOTHING: Final = 2.0**-44
 
 
@@ -53,9 +56,10 @@ def fit_likelihood(y: Floats, order: Order) -> ArmaFit:
 class _Point:
     """A place of the search. `value` is −2 log L / n but for constants.
 
-    `omega` and `iota` are w − mean and 1 through 1/θ, `e0` the residuals from a start at 0, each [runs, L];
-    `response` is the impulse response h of 1/θ [L] and `H` [m, L] its shifts. For every run, `gram` is H Hᵀ
-    over its length, `inverse` (I + P H Hᵀ)⁻¹ [runs, m, m], `state` the best s [runs, m].
+    `omega` and `iota` are w − mean and 1 through 1/θ, `e` the residuals from the best start s, each
+    [runs, L]; `response` is the impulse response h of 1/θ [L], `H` [m, L] its shifts and `pull` H e = P⁻¹ s
+    [runs, m]. For every length of a run, `gram` is H Hᵀ over it and `inverse` (I + P H Hᵀ)⁻¹, each
+    [lengths, m, m].
     """
 
     x: Floats
@@ -63,12 +67,12 @@ class _Point:
     form: InnovationsForm
     omega: Floats
     iota: Floats
-    e0: Floats
+    e: Floats
     response: Floats
     H: Floats
     gram: Floats
     inverse: Floats
-    state: Floats
+    pull: Floats
     sse: float
     value: float
 
@@ -91,6 +95,8 @@ class _Likelihood:
     def maximise(self) -> ArmaFit:
         """Return the maximum; raises FitError when the search does not come to it."""
         point = self._at(self._start())
+        if not point.sse > _NOTHING * float(np.vdot(self.runs.w, self.runs.w)):
+            raise FitError(f"ARIMA{self.order} leaves no noise in {self.rows} rows; the series is constant")
         gradient, hessian = self._slope(point)
         for iteration in range(ITERATIONS):
             free = (np.abs(point.x) < self.limit) | (np.sign(point.x) == np.sign(gradient))
@@ -100,6 +106,8 @@ class _Likelihood:
             if promised < TOLERANCE:
                 return self._result(point, iteration)
             nearer = self._along(point, step, 2 * promised)
+            if nearer is None:
+                return self._result(point, iteration)
             before, (gradient, _) = gradient, self._slope(nearer)
             hessian = _updated(hessian, nearer.x - point.x, gradient - before)
             point = nearer
@@ -115,13 +123,24 @@ class _Likelihood:
         start[self.first :] = np.arctanh(start[self.first :])
         return start
 
-    def _along(self, point: _Point, step: Floats, slope: float) -> _Point:
-        """Return the first place along the step, halved as often as needed, that is enough better."""
-        for halving in range(_HALVINGS):
-            length = 0.5**halving
-            found = self._at(np.clip(point.x + length * step, -self.limit, self.limit))
+    def _along(self, point: _Point, step: Floats, slope: float) -> _Point | None:
+        """Return the first place along the step, halved as often as needed, that is enough better.
+
+        None where nothing but rounding noise is left to gain.
+        """
+        longest = np.abs(step[self.first :]).max(initial=0.0)
+        length = min(1.0, _LONGEST / longest) if longest > 0 else 1.0
+        for _ in range(_HALVINGS):
+            try:
+                found = self._at(np.clip(point.x + length * step, -self.limit, self.limit))
+            except np.linalg.LinAlgError:  # too far out for this precision
+                length /= 2
+                continue
             if found.value < point.value - _ENOUGH * length * slope:
                 return found
+            length /= 2
+        if slope / 2 * self.rows < _INDISTINCT:
+            return None
         raise FitError(
             f"ARIMA{self.order} stopped where {slope / 2:.1e} of likelihood a row was still to gain; "
             "train on other rows or a smaller order"
@@ -142,14 +161,14 @@ class _Likelihood:
             H[i, i:] = response[: len(response) - i]
         gram = np.stack([H[:, :length] @ H[:, :length].T for length in self.lengths])
         inverse = np.asarray(np.linalg.inv(np.eye(self.m) + form.P @ gram), dtype=np.float64)
-        b = e0 @ H.T
-        state = np.einsum("sij,sj->si", (inverse @ form.P)[self.which], b)
-        sse = float(np.vdot(e0, e0) - np.vdot(b, state))
-        if not sse > _NOTHING * float(np.vdot(w, w)):
-            raise FitError(f"ARIMA{self.order} leaves no noise in {self.rows} rows; the series is constant")
+        state = np.einsum("sij,sj->si", (inverse @ form.P)[self.which], e0 @ H.T)
+        e = (e0 - state @ H) * self.mask
+        # P⁻¹ s = H e at the best s, whether P is regular or not
+        pull = e @ H.T
+        sse = float(np.vdot(e, e) + np.vdot(state, pull))
         logdet = -np.linalg.slogdet(inverse)[1]
-        value = math.log(sse) + float(logdet[self.which].sum()) / self.rows
-        return _Point(x, found, form, omega, iota, e0, response, H, gram, inverse, state, sse, value)
+        value = math.log(sse) + float(logdet[self.which].sum()) / self.rows if sse > 0 else -math.inf
+        return _Point(x, found, form, omega, iota, e, response, H, gram, inverse, pull, sse, value)
 
     def _recursion(self, found: Polynomials, values: Floats) -> Floats:
         if not found.ma:
@@ -159,12 +178,11 @@ class _Likelihood:
     def _slope(self, point: _Point) -> tuple[Floats, Floats]:
         """Return the gradient and the Gauss-Newton Hessian of the value."""
         found, form, n = point.polynomials, point.form, self.rows
-        e = (point.e0 - point.state @ point.H) * self.mask
+        e, u = point.e, point.pull
         again = self._recursion(found, np.vstack([e, point.response[None]]))
         slopes = self._slopes(point, again[:-1])
         weights = (point.inverse @ form.P)[self.which]
         gradient = -2 * slopes.reshape(len(slopes), self.mask.size) @ e.ravel() / point.sse
-        u = e @ point.H.T
         Q = (point.gram @ point.inverse)[self.which].sum(axis=0) / n - u.T @ u / point.sse
         adjoint = stationary(form.F.T, Q)
         through_k, through_f = adjoint @ form.K, (adjoint @ form.F @ form.P)[:, 0]
@@ -177,8 +195,9 @@ class _Likelihood:
         bend = 1 - np.tanh(point.x[self.first :]) ** 2
         jacobian[self.first :, self.first :] = found.jacobian * bend
         # the states follow the coefficients: what they explain is no curvature
-        flat, through = slopes.reshape(len(slopes), self.mask.size), np.einsum("ksl,ml->ksm", slopes, point.H)
-        curvature = flat @ flat.T - np.einsum("ksm,smn,lsn->kl", through, weights, through)
+        flat, through = slopes.reshape(len(slopes), self.mask.size), slopes @ point.H.T
+        weighed = np.einsum("ksm,smn->ksn", through, weights).reshape(len(slopes), weights[:, 0].size)
+        curvature = flat @ flat.T - weighed @ through.reshape(len(slopes), weighed.shape[1]).T
         hessian = jacobian.T @ curvature @ jacobian * (2 / point.sse)
         hessian[np.diag_indices_from(hessian)] += 1e-6 * (1 + np.diag(hessian))
         return jacobian.T @ gradient, hessian

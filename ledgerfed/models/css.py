@@ -31,9 +31,9 @@ from ledgerfed.series.arrays import Floats
 
 BOUND: Final = 1.0 - 2.0**-10
 """The largest partial autocorrelation: a root may come as close as this to the unit circle."""
-TOLERANCE: Final = 2.0**-36
+TOLERANCE: Final = 2.0**-31
 """Converged when the next step promises to lower the sum of squares by less than this share of it: with 1,000
-rows a distance of a ten-thousandth of a standard error, and that step is still taken."""
+rows a distance of less than a thousandth of a standard error, and that step is still taken."""
 ITERATIONS: Final = 60
 _TRIALS: Final = 12
 _LONGEST: Final = 8.0
@@ -135,15 +135,17 @@ class _Search:
         jacobian[self.first :, self.first :] = point.polynomials.jacobian
         gram = jacobian.T @ (slopes @ slopes.T) @ jacobian
         gradient = jacobian.T @ (slopes @ point.e)
+        np.einsum("ii->i", gram)[:] *= 1 + _RIDGE
+        if not (gram.diagonal() > 0).all():
+            raise FitError(
+                f"ARIMA{self.order} looks back further than any run of values; take a smaller order"
+            )
         free = (np.abs(point.x) < self.bounds) | (np.sign(point.x) != np.sign(gradient))
         step = np.zeros_like(point.x)
-        held = gram[np.ix_(free, free)]
-        held[np.diag_indices_from(held)] *= 1 + _RIDGE
-        if not (np.diag(held) > 0).all():
-            raise FitError(
-                f"ARIMA{self.order} looks back further than any run of values; use a smaller order"
-            )
-        step[free] = np.linalg.solve(held, gradient[free])
+        if free.all():
+            step[:] = np.linalg.solve(gram, gradient)
+        else:
+            step[free] = np.linalg.solve(gram[np.ix_(free, free)], gradient[free])
         return step, float(step @ gradient) / point.sse
 
     def _slopes(self, point: _Point) -> Floats:

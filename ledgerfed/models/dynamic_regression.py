@@ -1,10 +1,11 @@
 """Dynamic linear regression: a drifting level, and the modalities with coefficients that stay or drift.
 
-y_t = μ_t + x_t'(b + d_t) + ε_t: μ is a random walk with a diffuse start; x_t are the channels and calendar
-terms of the basis; b is what the coefficients are at the start of every episode, by generalised least squares
-on the innovations; d_t is a random walk from 0, of one variance for all columns, which share a scale. Whether
-the coefficients drift at all is chosen by AICc. West & Harrison, Bayesian Forecasting and Dynamic Models,
-1997, chapter 9; de Jong, Annals of Statistics 19, 1991 (regressors through the filter).
+y_t = μ_t + x_t'(b + d_t) + ε_t: μ is a random walk with a diffuse start; x_t are the calendar terms and, if
+there are rows enough, the channels of the basis; b is what the coefficients are at the start of every
+episode, by generalised least squares on the innovations; d_t is a random walk from 0, of one variance for
+all columns, which share a scale. Whether the coefficients drift at all is chosen by AICc. West & Harrison,
+Bayesian Forecasting and Dynamic Models, 1997, chapter 9; de Jong, Annals of Statistics 19, 1991 (regressors
+through the filter).
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import ClassVar
 import numpy as np
 
 from ledgerfed.errors import FitError
-from ledgerfed.exchange.basis import Basis
 from ledgerfed.exchange.design import Design
 from ledgerfed.models.kalman import Candidates, kalman_filter
+from ledgerfed.models.regressors import regressors
 from ledgerfed.models.state_space import stretch
 from ledgerfed.models.variances import choose_structure
 from ledgerfed.series.arrays import Floats
@@ -60,8 +61,9 @@ class Regression:
 
 @dataclass(frozen=True, slots=True)
 class FittedDynamicRegression:
-    """Variances of noise, level and, if the coefficients drift, of their steps; coefficients by column."""
+    """Variances of noise, level and, if they drift, of the coefficients; the latter on `columns`."""
 
+    columns: tuple[int, ...]
     variances: tuple[float, ...]
     coefficients: tuple[float, ...]
     family: ClassVar[str] = "dynamic_regression"
@@ -78,7 +80,7 @@ class FittedDynamicRegression:
         is 0, the mean.
         """
         given = stretch(design)
-        x = design.X[given.span, regressors(design.basis)]
+        x = design.X[given.span, self.columns]
         mean = x @ np.array(self.coefficients)
         models = Regression(x, len(self.variances) == 3).models(np.array([self.variances]))
         filtered = kalman_filter(models, (given.y - mean)[:, None], given.restarts)
@@ -87,7 +89,7 @@ class FittedDynamicRegression:
 
 @dataclass(frozen=True, slots=True)
 class DynamicRegression:
-    """Random-walk level, and every channel and calendar term of the basis as a regressor."""
+    """Random-walk level, with channels and calendar terms of the basis as regressors."""
 
     name: ClassVar[str] = "dynamic_regression"
     exchange_weight: ClassVar[float] = 0.0
@@ -95,15 +97,15 @@ class DynamicRegression:
     def fit(self, design: Design) -> FittedDynamicRegression:
         """Return the maximum-likelihood fit; raises FitError when none converges or nothing explains y."""
         given = stretch(design)
-        x = design.X[given.span, regressors(design.basis)]
-        if not x.shape[1]:
-            raise FitError(f"{self.name!r} finds no channel nor calendar term in {list(design.basis.names)}")
+        columns = regressors(design, 2)
+        if not columns:
+            rows = int(design.rows.sum())
+            raise FitError(
+                f"{self.name!r} finds no calendar term, nor channels that {rows} rows suffice for;"
+                " take another family"
+            )
+        x = design.X[given.span, columns]
         choices = [Regression(x, False), Regression(x, True)]
         series = np.column_stack([given.y, x])
         best = choose_structure(self.name, choices, series, given.restarts)
-        return FittedDynamicRegression(best.variances, best.coefficients)
-
-
-def regressors(basis: Basis) -> slice:
-    """Return the columns of the basis that are channels and calendar terms."""
-    return slice(len(basis.lags), len(basis.lags) + len(basis.channels) + len(basis.calendar))
+        return FittedDynamicRegression(columns, best.variances, best.coefficients)

@@ -49,7 +49,7 @@ def stationary(F: Floats, Q: Floats) -> Floats:
     for _ in range(_DOUBLINGS):
         change = F @ X @ F.T
         X = X + change
-        if np.abs(change).max() <= _FADED * np.abs(X).max():
+        if np.vdot(change, change) <= _FADED**2 * np.vdot(X, X):
             break
         F = F @ F
     return X

@@ -3,14 +3,14 @@
     y_t = d'u_t + H x_t + e_t,  x_{t+1} = F x_t + K e_t,  var e = σ²
 
 with F the companion matrix of φ and H = (1, 0, ..., 0): every minimal model of k states has this form for
-one F and K, which is why it can be estimated. u_t are the channels, calendar terms and intercept of the
-basis. The search runs over the partial autocorrelations of φ and of θ = K - φ, so that each point of it is
-stable and invertible. Two weak priors keep it where it can be used: one on their inverse hyperbolic tangents
-away from the edge, where the likelihood no longer moves, and one on the error φ(1) / θ(1) that a lasting
-shift of y by 1 leaves, which few values do not show but the next shift would. The order is chosen by BIC: one
-state too many is a pole anywhere that nearly cancels a zero, and AIC takes it too often. Hannan & Deistler,
-The Statistical Theory of Linear Systems, 1988, chapters 1, 2 and 5; Monahan, Biometrika 71, 1984 (partial
-autocorrelations).
+one F and K, which is why it can be estimated. u_t are the calendar terms, the intercept and, if there are
+rows enough, the channels of the basis. The search runs over the partial autocorrelations of φ and of
+θ = K - φ, so that each point of it is stable and invertible. Two weak priors keep it where it can be used:
+one on their inverse hyperbolic tangents away from the edge, where the likelihood no longer moves, and one on
+the error φ(1) / θ(1) that a lasting shift of y by 1 leaves, which few values do not show but the next shift
+would. The order is chosen by BIC: one state too many is a pole anywhere that nearly cancels a zero, and AIC
+takes it too often. Hannan & Deistler, The Statistical Theory of Linear Systems, 1988, chapters 1, 2 and 5;
+Monahan, Biometrika 71, 1984 (partial autocorrelations).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from typing import ClassVar
 import numpy as np
 
 from ledgerfed.errors import FitError
-from ledgerfed.exchange.basis import Basis
 from ledgerfed.exchange.design import Design
 from ledgerfed.exchange.innovations import Innovations
 from ledgerfed.models.concentrated import Concentrated, concentrated
 from ledgerfed.models.kalman import Candidates, kalman_filter
 from ledgerfed.models.likelihood_search import Maximum, maximise
+from ledgerfed.models.regressors import regressors
 from ledgerfed.models.state_space import on_grid, stretch
 from ledgerfed.series.arrays import Booleans, Floats
 
@@ -47,8 +47,9 @@ _MA = (-0.5, 0.0, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class FittedLinearStateSpace:
-    """φ and the gain K by state, σ² of the innovations, and d by input."""
+    """φ and the gain K by state, σ² of the innovations, and d on `columns` of the basis."""
 
+    columns: tuple[int, ...]
     phi: tuple[float, ...]
     gain: tuple[float, ...]
     sigma2: float
@@ -73,7 +74,7 @@ class FittedLinearStateSpace:
         NaN stands before the history and where an input is missing; an episode starts at the mean.
         """
         given = stretch(design)
-        mean = design.X[given.span, inputs(design.basis)] @ np.array(self.inputs)
+        mean = design.X[given.span, self.columns] @ np.array(self.inputs)
         models = _models(np.array([self.phi]), np.array([self.gain]))
         filtered = kalman_filter(models, (given.y - mean)[:, None], given.restarts)
         return given.placed(mean + filtered.predictions[0, :, 0])
@@ -89,30 +90,31 @@ class LinearStateSpace:
     def fit(self, design: Design) -> FittedLinearStateSpace:
         """Return the maximum-likelihood fit of the best order; raises FitError when none converges."""
         given = stretch(design)
-        series = np.column_stack([given.y, design.X[given.span, inputs(design.basis)]])
+        columns = regressors(design, 2, intercept=True)
+        series = np.column_stack([given.y, design.X[given.span, columns]])
         values = int((~np.isnan(series).any(axis=1)).sum())
         needed = _LEAST + series.shape[1]
         if values < needed:
             raise FitError(f"{self.name!r} needs {needed} values, got {values}; train on more")
-        return _best(self.name, series, given.restarts)
+        return _rounded(self.name, columns, *_best(self.name, series, given.restarts))
 
 
-def inputs(basis: Basis) -> slice:
-    """Return the columns of the basis that are no lags of the target."""
-    return slice(len(basis.lags), basis.width)
-
-
-def _best(family: str, series: Floats, restarts: Booleans) -> FittedLinearStateSpace:
-    best, least, below = None, np.inf, np.empty((0, 2))
+def _best(family: str, series: Floats, restarts: Booleans) -> tuple[Floats, Concentrated]:
+    """Return the end of the search for the order with the least BIC; one that fails takes no part."""
+    found: list[tuple[float, Floats, Concentrated]] = []
+    reasons, below = [], np.empty((0, 2))
     for order in ORDERS:
-        found = _maximum(family, order, series, restarts, below)
-        below = found.theta.reshape(2, order).T
-        end = _evaluate(found.theta[None], series, restarts)
-        value = -2 * float(end.loglike[0]) + 2 * order * math.log(end.n)
-        if best is None or value < least:
-            best, least = (found.theta, end), value
-    assert best is not None
-    return _rounded(family, *best)
+        try:
+            theta = _maximum(family, order, series, restarts, below).theta
+        except FitError as error:
+            reasons.append(error)
+            continue
+        end = _evaluate(theta[None], series, restarts)
+        below = theta.reshape(2, order).T
+        found.append((2 * order * math.log(end.n) - 2 * float(end.loglike[0]), theta, end))
+    if not found:
+        raise reasons[0]
+    return min(found, key=lambda one: one[0])[1:]
 
 
 def _maximum(family: str, order: int, series: Floats, restarts: Booleans, below: Floats) -> Maximum:
@@ -188,10 +190,12 @@ def _stationary(F: Floats, gain: Floats) -> Floats:
     return np.asarray(np.linalg.solve(system, driven.reshape(G, k * k, 1)).reshape(G, k, k))
 
 
-def _rounded(family: str, theta: Floats, end: Concentrated) -> FittedLinearStateSpace:
+def _rounded(
+    family: str, columns: tuple[int, ...], theta: Floats, end: Concentrated
+) -> FittedLinearStateSpace:
     phi, gain = _polynomials(theta[None])
     fitted = FittedLinearStateSpace(
-        on_grid(phi[0]), on_grid(gain[0]), on_grid(end.scale)[0], on_grid(end.coefficients[0])
+        columns, on_grid(phi[0]), on_grid(gain[0]), on_grid(end.scale)[0], on_grid(end.coefficients[0])
     )
     if not fitted.sigma2 > 0:
         raise FitError(f"{family!r} reproduces the series exactly; there is no noise to scale by")

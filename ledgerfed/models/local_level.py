@@ -18,7 +18,7 @@ from ledgerfed.models.local_level_likelihood import fit_local_level_pieces
 from ledgerfed.models.orders import season_of
 from ledgerfed.models.state_space import Stretch, on_grid, stretch
 from ledgerfed.models.structural import Components
-from ledgerfed.models.variances import estimate
+from ledgerfed.models.variances import estimate, noisy
 from ledgerfed.series.arrays import Floats
 
 
@@ -58,7 +58,8 @@ class LocalLevel:
         pieces = None if season else whole_episodes(given)
         if pieces is not None:
             found = fit_local_level_pieces(pieces)
-            return FittedLocalLevel(season, on_grid([found.sigma2_irregular, found.sigma2_level]))
+            variances = on_grid([found.sigma2_irregular, found.sigma2_level])
+            return FittedLocalLevel(season, noisy(self.name, variances))
         series, burn = given.y[:, None], components.undetermined
         return FittedLocalLevel(
             season, estimate(self.name, components, series, given.restarts, burn).variances

@@ -28,7 +28,8 @@ from ledgerfed.series.arrays import Floats
 _GRID = 20
 _LARGEST_RATIO = 1e4
 _ITERATIONS = 100
-_TOLERANCE = 1e-13
+_TOLERANCE = 1e-9
+"""Of the last Newton step in log q; what is left after it is of the order of its square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +132,13 @@ def _best_ratio(spectrum: _Spectrum) -> float:
     """Return the q of the highest maximum: 0, infinite, or the zero of the slope next to the best of a grid.
 
     The profile may have two maxima in a short series, hence the grid; below its first point, a thousandth of
-    the smallest root, the profile is flat.
+    the smallest root, the profile is flat, and above its last, where the noise has gone, it is again.
     """
     smallest = 1e-3 * float(spectrum.roots.min())
     grid = np.concatenate([[0.0], np.geomspace(smallest, _LARGEST_RATIO, _GRID)])
     profile = spectrum.profile(grid)
     best = int(np.argmax(profile))
-    only_level = -0.5 * spectrum.n * math.log(float(spectrum.energy.sum()))
-    if only_level > profile[best] or (best == _GRID and spectrum.slopes(grid[best])[0] >= 0):
+    if best == _GRID and spectrum.slopes(grid[best])[0] >= 0:
         return math.inf
     if best == 0 or (best == 1 and spectrum.slopes(grid[best])[0] <= 0):
         return 0.0

@@ -20,12 +20,13 @@ from ledgerfed.errors import FitError
 from ledgerfed.exchange.design import Design
 from ledgerfed.models.orders import ROWS_PER_COEFFICIENT, season_of
 from ledgerfed.models.regime_filter import filter_regimes
+from ledgerfed.models.regressors import regressors
 from ledgerfed.models.state_space import on_grid, stretch
 from ledgerfed.models.switching_likelihood import Switching, fit_switching, log_densities
 from ledgerfed.series.arrays import Floats
 
 _LEAST = 24
-_OWN = 6
+_INTERCEPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,10 @@ def chosen_columns(design: Design) -> tuple[int, ...]:
     basis, n = design.basis, int(design.rows.sum())
     lags = {min(basis.lags), season_of(basis)} if basis.lags else set()
     own = [i for i, lag in enumerate(basis.lags) if lag in lags]
-    first = len(basis.lags) + len(basis.channels)
-    calendar = list(range(first, first + len(basis.calendar)))
-    needed = max(_LEAST, ROWS_PER_COEFFICIENT * (len(own) + len(calendar)) + _OWN)
+    needed = max(_LEAST, ROWS_PER_COEFFICIENT * (len(own) + len(basis.calendar) + _INTERCEPTS))
     if n < needed:
         raise FitError(f"'markov_switching' needs {needed} rows, got {n}; train on more")
-    channels = list(range(len(basis.lags), first))
-    if n < ROWS_PER_COEFFICIENT * (len(own) + len(calendar) + len(channels)) + _OWN:
-        channels = []
-    return (*own, *channels, *calendar)
+    return (*own, *regressors(design, len(own) + _INTERCEPTS))
 
 
 def _ordered(columns: tuple[int, ...], found: Switching) -> FittedMarkovSwitching:

@@ -121,17 +121,19 @@ def aicc(criterion: float, n: int, coefficients: int) -> float:
     return criterion + 2 * k * n / (n - k - 1)
 
 
-def near_unit_root(ar: Sequence[float], ma: Sequence[float]) -> bool:
-    """Tell whether an inverse root of θ, or one of φ that is not positive, lies beyond CLOSEST.
+def near_unit_root(ar: Sequence[float], ma: Sequence[float], reverting: bool = True) -> bool:
+    """Tell whether an inverse root of θ or φ lies beyond CLOSEST; if `reverting`, positive ones of φ may.
 
     Such a model follows the noise of its own rows: a cycle that never fades, or differences undone. A
-    positive root is slow reversion to the mean, which series do have. `auto.arima` of R's forecast refuses
-    roots as close (Hyndman & Khandakar 2008, J. Statistical Software 27).
+    positive root of φ is slow reversion to the mean, which series do have, unless a difference could take its
+    place. `auto.arima` of R's forecast refuses roots as close (Hyndman & Khandakar 2008, J. Statistical
+    Software 27).
     """
     moving = np.roots([1.0, *ma])
     own = np.roots([1.0, *(-value for value in ar)])
-    cycles = own[(own.real <= 0) | (np.abs(own.imag) > 0)]
-    return bool(np.abs(np.concatenate([moving, cycles])).max(initial=0.0) > CLOSEST)
+    if reverting:
+        own = own[(own.real <= 0) | (np.abs(own.imag) > 0)]
+    return bool(np.abs(np.concatenate([moving, own])).max(initial=0.0) > CLOSEST)
 
 
 def choose(family: str, candidates: Iterable[Order], criterion: Callable[[Order], float]) -> Order:

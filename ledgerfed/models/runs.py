@@ -32,7 +32,11 @@ class Runs:
     def lagged(self, skip: int, lags: tuple[int, ...]) -> Floats:
         """Return w at the lags (at most `skip`) from place `skip` on, [lags, runs, longest - skip]."""
         length = self.w.shape[1]
-        return np.stack([self.w[:, skip - lag : length - lag] for lag in lags]) * self.mask(skip)
+        columns = np.empty((len(lags), len(self.w), length - skip))
+        for column, lag in zip(columns, lags, strict=True):
+            column[:] = self.w[:, skip - lag : length - lag]
+        # a run alone fills its row
+        return columns if len(self.w) == 1 else columns * self.mask(skip)
 
 
 def runs_of(y: Floats, order: Order, skip: int) -> Runs:
@@ -128,5 +132,6 @@ def _past_noise(runs: Runs, long: int, skip: int, lags: tuple[int, ...]) -> Floa
 def _regress(columns: Floats) -> Floats:
     """Return least squares of the first row on the others, by normal equations: a start needs no more."""
     gram = columns[1:] @ columns[1:].T
-    gram[np.diag_indices_from(gram)] += _RIDGE * (1.0 + np.diag(gram))
+    diagonal = np.einsum("ii->i", gram)
+    diagonal += _RIDGE * (1.0 + diagonal)
     return np.asarray(np.linalg.solve(gram, columns[1:] @ columns[0]), dtype=np.float64)

@@ -100,13 +100,18 @@ def estimate(family: str, structure: S, series: Floats, restarts: Booleans, burn
 
     best = maximise(family, likelihood, _directions(structure.deviations))
     end = evaluate(best.theta[None])
-    variances = on_grid(end.scale[0] * best.theta**2)
-    if not any(variances):
-        raise FitError(f"{family!r} reproduces the series exactly; there is no noise to scale by")
+    variances = noisy(family, on_grid(end.scale[0] * best.theta**2))
     count = len(variances) + end.coefficients.shape[1]
     return Estimate(
         structure, variances, on_grid(end.coefficients[0]), akaike(float(end.loglike[0]), count, end.n)
     )
+
+
+def noisy(family: str, variances: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the variances; raises FitError where all of them are 0 on the grid."""
+    if not any(variances):
+        raise FitError(f"{family!r} reproduces the series exactly; there is no noise to scale by")
+    return variances
 
 
 def _directions(deviations: Sequence[Sequence[float]]) -> Floats:

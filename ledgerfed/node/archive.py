@@ -54,6 +54,10 @@ class Archive:
             rows = (config.genesis_reputation,) * view.founders
         return (*rows, *(NEWCOMER,) * (len(view.members) - len(rows)))
 
+    def drift_declared(self, view: ChainView) -> bool:
+        """Return whether the last certified round declared a drift of the federation."""
+        return bool(view.certified) and self._recent(view.certified[-1]).drift.declared
+
     def config(self, digest: bytes) -> FederationConfig:
         """Return the configuration with this hash."""
         if digest not in self._configs:

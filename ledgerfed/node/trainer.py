@@ -29,7 +29,8 @@ _BOUND = struct.Struct("<32sQ")
 class TrainingContext:
     """All that a node may make its update from. `history` is what the nodes showed in earlier rounds.
 
-    `drift` says that the node's detector fired.
+    `drift` says that the node's detector fired, `forgets` that this or the federation's drift makes the node
+    count old rows for less.
     """
 
     bench: Workbench
@@ -39,6 +40,7 @@ class TrainingContext:
     index: int
     history: tuple[PastUpdate, ...]
     drift: bool = False
+    forgets: bool = False
 
 
 UpdateMaker = Callable[[TrainingContext], Update]
@@ -47,7 +49,9 @@ UpdateMaker = Callable[[TrainingContext], Update]
 
 def honest_update(context: TrainingContext) -> Update:
     """Return the update of an honest node."""
-    return walk.make_update(context.bench, context.local, context.base, context.drift)
+    return walk.make_update(
+        context.bench, context.local, context.base, context.drift, forgets=context.forgets
+    )
 
 
 class Trainer:
@@ -145,7 +149,19 @@ class Trainer:
         """Return the payload behind what the leaf binds and the payload does not repeat."""
         desk, view = self._desk, self._desk.view
         base, history = self._base()
-        context = TrainingContext(self._bench, self.local_model(), base, view.round, desk.index, history)
+        drift = walk.notices_drift(self._bench, base)
+        context = TrainingContext(
+            self._bench,
+            self.local_model(),
+            base,
+            view.round,
+            desk.index,
+            history,
+            drift,
+            drift or desk.archive.drift_declared(view),
+        )
+        if drift:
+            desk.report("drift", "the global model's errors grew on this node's rows")
         update = self._make_update(context)
         return _BOUND.pack(update.base_model, update.n_samples) + payload_of(update)
 

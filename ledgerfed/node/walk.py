@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from ledgerfed.aggregation.information import ratio_cap
 from ledgerfed.consensus import RoundInput, decide, pass_gates
+from ledgerfed.consensus.gates import SAMPLES_PER_COLUMN
 from ledgerfed.errors import InvalidValueError, VerificationError
 from ledgerfed.exchange import (
     Basis,
@@ -28,6 +30,7 @@ from ledgerfed.exchange import (
     quantise,
 )
 from ledgerfed.exchange.distillation import Probe, as_information, coefficients, quantise_predictions
+from ledgerfed.exchange.forgetting import age_weights, weighted_information
 from ledgerfed.fusion import personalise as forecaster_of
 from ledgerfed.fusion import predict, predictive
 from ledgerfed.models import Family, Fitted
@@ -45,6 +48,10 @@ from ledgerfed.protocol.typed_data import certificate_digest, leaf_digest
 from ledgerfed.protocol.update import Update, payload_of
 from ledgerfed.series import Panel, Split, Standardisation, align, standardisation
 from ledgerfed.series.arrays import Floats
+from ledgerfed.series.drift import drift_status
+
+FORGET: Final = 0.99
+"""What a row still counts for one grid step later, once a drift is known (ADR 15)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,8 +109,23 @@ def fit_local(bench: Workbench, family: Family) -> LocalModel:
     return LocalModel(family, fitted, fitted.one_step(bench.train)[bench.train.rows])
 
 
-def inform(bench: Workbench, local: LocalModel, base: GlobalModel) -> Information:
+def notices_drift(bench: Workbench, base: GlobalModel) -> bool:
+    """Return whether the base model's one-step errors grew on the node's rows, from the holdout on (ADR 15).
+
+    The genesis model knows nothing, so nothing can have changed since.
+    """
+    if not base.contributors:
+        return False
+    start, stop = int(np.argmax(bench.holdout.rows)), len(bench.train.rows)
+    rows = bench.whole.rows[start:stop]
+    X, y = bench.whole.X[start:stop][rows], bench.whole.y[start:stop][rows]
+    return drift_status(y - X @ coefficients(base, bench.probe)[0]).alarm
+
+
+def inform(bench: Workbench, local: LocalModel, base: GlobalModel, *, forgets: bool = False) -> Information:
     """Return what the node's training rows and its local model say about the shared coefficients.
+
+    A node that `forgets` weighs its rows by FORGET^age, unless too little would be left to be admitted.
 
     Once there is a base model, exact statistics measure their noise about it (feasible generalised least
     squares). A projected native model keeps the noise about its own fit: that is the error it really makes.
@@ -112,6 +134,9 @@ def inform(bench: Workbench, local: LocalModel, base: GlobalModel) -> Informatio
     weight = local.family.exchange_weight
     refined = base.contributors and weight == 1 and bench.probe is None
     s2 = noise_about(X, y, model_to_theta(base)) if refined else None
+    weights = age_weights(bench.train.rows, FORGET)
+    if forgets and weights.sum() >= SAMPLES_PER_COLUMN * X.shape[1]:
+        return weighted_information(X, y, local.predictions, weight, weights, s2)
     return information(X, y, local.predictions, weight, s2)
 
 
@@ -142,11 +167,18 @@ def distil(
     )
 
 
-def make_update(bench: Workbench, local: LocalModel, base: GlobalModel, drift: bool = False) -> Update:
+def make_update(
+    bench: Workbench,
+    local: LocalModel,
+    base: GlobalModel,
+    drift: bool = False,
+    *,
+    forgets: bool = False,
+) -> Update:
     """Return what the node contributes, in integers, relative to the base model: information on the basis, or
     predictions on the federation's probe.
 
-    `drift` says that the node's detector fired.
+    `drift` says that the node's detector fired; for `forgets` see `inform`.
 
     Raises:
         InvalidValueError: a value is not finite or does not fit its integers.
@@ -154,7 +186,7 @@ def make_update(bench: Workbench, local: LocalModel, base: GlobalModel, drift: b
     if bench.probe is not None:
         return distil(bench, local, base, bench.probe, drift)
     return quantise(
-        inform(bench, local, base),
+        inform(bench, local, base, forgets=forgets),
         schema=bench.train.basis.basis_id,
         base_model=base.hash(),
         family=family_tag(local.fitted.family),

@@ -1,64 +1,130 @@
-"""Whoever the seed makes hostile is refused, whoever it leaves honest is not."""
+"""Whoever the seed makes hostile is refused, whoever it leaves honest is not: in every scenario."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import permutations
 
 import pytest
 
-from ledgerfed.datasets import TRANSIT_BASIS
+from ledgerfed.errors import NotFoundError
 from ledgerfed.evaluation.attacks import FreeRider, SignFlip
 from ledgerfed.evaluation.calibration import calibrate, report
 from ledgerfed.evaluation.demo import demo_config, demo_members
+from ledgerfed.evaluation.demo_scenarios import (
+    NODES,
+    SCENARIOS,
+    TRANSIT,
+    DemoScenario,
+    find_scenario,
+    without,
+)
 from ledgerfed.evaluation.dry_run import dry_rounds
 from ledgerfed.models import load_family
 from ledgerfed.node.walk import LocalModel, Workbench, fit_local, prepare
 from ledgerfed.protocol.manifest import Reason
-from ledgerfed.series import split
+from ledgerfed.series import align
 
-PAIRS = list(permutations(range(8), 2))
+PAIRS = list(permutations(range(NODES), 2))
+in_every_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+Trained = tuple[list[Workbench], list[LocalModel]]
 
 
-@pytest.fixture(scope="module")
-def trained() -> tuple[list[Workbench], list[LocalModel]]:
-    members = demo_members(0)
-    benches = [prepare(m.panel, split(m.panel), TRANSIT_BASIS) for m in members]
+@lru_cache
+def trained(name: str) -> Trained:
+    scenario = find_scenario(name)
+    members = demo_members(0, scenario)
+    benches = [prepare(m.panel, scenario.windows(m.panel), scenario.basis) for m in members]
     return benches, [fit_local(b, load_family(m.family)) for b, m in zip(benches, members, strict=True)]
 
 
-def judge(trained: tuple[list[Workbench], list[LocalModel]], pair: tuple[int, int], rounds: int) -> None:
+def judge(scenario: DemoScenario, pair: tuple[int, int], rounds: int) -> None:
     flipper, rider = pair
     attacks = {flipper: SignFlip(), rider: FreeRider(seed=flipper)}
-    for outcome in dry_rounds(demo_config(), *trained, attacks, rounds):
+    config = demo_config(NODES, scenario)
+    for outcome in dry_rounds(config, *trained(scenario.name), attacks, rounds):
         reasons = [verdict.reason for verdict in outcome.verdicts]
         copied = Reason.BASE_COPY if outcome.round == 1 else Reason.COPY
-        expected = [Reason.ADMITTED] * 8
+        expected = [Reason.ADMITTED] * NODES
         expected[flipper], expected[rider] = Reason.OUTLIER, copied
         assert reasons == expected, f"attackers {pair}, round {outcome.round}"
 
 
 @pytest.mark.parametrize("pair", PAIRS[::11], ids=str)
-def test_both_attackers_are_refused_and_no_honest_node_is(
-    trained: tuple[list[Workbench], list[LocalModel]], pair: tuple[int, int]
-) -> None:
-    judge(trained, pair, rounds=3)
+def test_both_attackers_are_refused_and_no_honest_node_is(pair: tuple[int, int]) -> None:
+    judge(TRANSIT, pair, rounds=3)
+
+
+@in_every_scenario
+def test_both_attackers_are_refused_in_every_scenario(scenario: DemoScenario) -> None:
+    judge(scenario, (0, 3), rounds=2)
 
 
 @pytest.mark.slow
+@in_every_scenario
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
 def test_every_pair_of_attackers_is_refused_for_six_rounds(
-    trained: tuple[list[Workbench], list[LocalModel]], pair: tuple[int, int]
+    scenario: DemoScenario, pair: tuple[int, int]
 ) -> None:
-    judge(trained, pair, rounds=6)
+    judge(scenario, pair, rounds=6)
 
 
-def test_without_attackers_everybody_is_admitted(trained: tuple[list[Workbench], list[LocalModel]]) -> None:
-    for outcome in dry_rounds(demo_config(), *trained, {}, 3):
+@in_every_scenario
+def test_without_attackers_everybody_is_admitted_lacking_a_modality_or_not(scenario: DemoScenario) -> None:
+    assert scenario.lacking
+    for outcome in dry_rounds(demo_config(NODES, scenario), *trained(scenario.name), {}, 2):
         assert all(verdict.admitted for verdict in outcome.verdicts)
+        assert all(outcome.verdicts[index].weight > 0 for index in scenario.lacking)
 
 
-def test_equal_inputs_give_equal_models(trained: tuple[list[Workbench], list[LocalModel]]) -> None:
-    first, second = (dry_rounds(demo_config(), *trained, {}, 2)[-1].manifest().hash() for _ in range(2))
+@in_every_scenario
+def test_whoever_lacks_a_modality_has_columns_that_never_stand(scenario: DemoScenario) -> None:
+    benches, _ = trained(scenario.name)
+    whole = scenario.load()
+    for index, bench in enumerate(benches):
+        lost = scenario.lacking.get(index, ())
+        assert {m.name for m in whole[index].modalities} >= set(lost)
+        present = dict(zip(scenario.basis.names, bench.train.present, strict=True))
+        for term in scenario.basis.channels:
+            if term.modality in lost:
+                assert not present[term.name]
+        assert not lost or not all(present.values())
+
+
+@in_every_scenario
+def test_the_nodes_fit_several_families(scenario: DemoScenario) -> None:
+    members = demo_members(0, scenario)
+    assert len(members) == NODES
+    assert len({member.family for member in members}) >= 4
+
+
+@in_every_scenario
+def test_nobody_is_scored_or_fitted_on_the_test_window(scenario: DemoScenario) -> None:
+    for panel in scenario.panels():
+        windows = scenario.windows(panel)
+        assert windows.holdout.stop <= windows.train.start
+        assert windows.train.stop <= windows.test.start
+        assert windows.test.stop <= len(panel)
+
+
+def test_without_a_modality_a_panel_is_otherwise_the_same() -> None:
+    (panel, *_) = TRANSIT.load()
+    poorer = without(panel, ("weather",))
+    assert {m.name for m in align(poorer).modalities} == {m.name for m in panel.modalities} - {"weather"}
+    assert poorer.target is panel.target
+
+
+def test_an_unknown_scenario_names_the_known_ones() -> None:
+    with pytest.raises(NotFoundError, match="no scenario 'moon'; one of transit, health, industry"):
+        find_scenario("moon")
+
+
+@in_every_scenario
+def test_equal_inputs_give_equal_models(scenario: DemoScenario) -> None:
+    config = demo_config(NODES, scenario)
+    first, second = (
+        dry_rounds(config, *trained(scenario.name), {}, 1)[-1].manifest().hash() for _ in range(2)
+    )
     assert first == second
 
 

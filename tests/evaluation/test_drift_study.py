@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -166,3 +167,12 @@ def test_the_detectors_are_quiet_without_a_change_and_see_a_variance_that_grew()
         assert seen.delay is not None
         assert seen.delay < 120
     assert len(detector_report(tuple(found.values())).splitlines()) == 17
+
+
+def test_a_node_watches_its_next_forecaster_afresh_after_an_alarm() -> None:
+    rule = DriftRule()
+    played = play(stations("week", range(20), DAY, DAY), DAY, Policy("either", rule))
+    assert 0 < len(played.alarms) == played.firing.sum()
+    for node in range(20):
+        days = [at for i, at, _ in played.alarms if i == node]
+        assert all(later - earlier > rule.warmup for earlier, later in pairwise(days))

@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from ledgerfed.datasets import TRANSIT_BASIS, load_transit
+from ledgerfed.datasets import load_transit
 from ledgerfed.evaluation.attacks import FreeRider, SignFlip
 from ledgerfed.evaluation.demo import demo_config
+from ledgerfed.evaluation.demo_scenarios import TRANSIT
 from ledgerfed.evaluation.dry_run import dry_rounds
 from ledgerfed.evaluation.metrics import rmse_ratio, seasonal_naive
 from ledgerfed.exchange.distillation import coefficients, make_probe
 from ledgerfed.models import load_family
 from ledgerfed.node.walk import LocalModel, Workbench, fit_local, prepare
-from ledgerfed.protocol.canonical import canonical_json
-from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.score import ONE
 from ledgerfed.protocol.update import Exchange
@@ -27,18 +26,13 @@ LATE = 2
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[list[Workbench], list[LocalModel]]:
-    benches = [prepare(panel, split(panel), TRANSIT_BASIS) for panel in load_transit()[:NODES]]
+    benches = [prepare(panel, TRANSIT.windows(panel), TRANSIT.basis) for panel in load_transit()[:NODES]]
     return benches, [fit_local(bench, load_family("ar")) for bench in benches]
 
 
-def config(stale_rounds: int) -> FederationConfig:
+def config(stale_rounds: int):
     base = demo_config(NODES)
-    return replace(
-        base,
-        basis=canonical_json(TRANSIT_BASIS.document()),
-        width=TRANSIT_BASIS.width,
-        gates=replace(base.gates, stale_rounds=stale_rounds, stale_discount=ONE // 2),
-    )
+    return replace(base, gates=replace(base.gates, stale_rounds=stale_rounds, stale_discount=ONE // 2))
 
 
 def test_a_node_that_trains_on_the_model_of_two_rounds_ago_counts_a_quarter(trained) -> None:
@@ -66,7 +60,7 @@ def test_a_node_that_lags_further_than_allowed_is_refused_and_its_federation_goe
 
 def test_a_federation_of_predictions_refuses_both_attackers_and_its_student_beats_naive(trained) -> None:
     panels = load_transit()
-    public = prepare(panels[10], split(panels[10], train=120), TRANSIT_BASIS)
+    public = prepare(panels[10], split(panels[10], train=120), TRANSIT.basis)
     probe = make_probe(public.train, burn=20)
     families = ("ar", "arma", "local_level", "arx", "ar")
     benches = [replace(bench, probe=probe) for bench in trained[0]]

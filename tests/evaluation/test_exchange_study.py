@@ -11,7 +11,9 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.evaluation.exchange_methods import LAGS, METHODS, Federation, judged, most_likely_kappa
 from ledgerfed.evaluation.exchange_study import main, study, table
 from ledgerfed.evaluation.synthetic_nodes import Linear, Node, draw_nodes
-from ledgerfed.fusion import KAPPAS, fuse
+from ledgerfed.exchange.differencing import Difference
+from ledgerfed.exchange.linear_prediction import cepstrum, step_down, step_up
+from ledgerfed.fusion import KAPPAS, fuse, personal
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,27 @@ def test_own_models_enter_by_what_they_predict(different: Federation) -> None:
     moment = sum(P @ theta for P, theta in zip(precisions, thetas, strict=True))
     expected = np.linalg.solve(sum(precisions), moment)
     np.testing.assert_allclose(weights_of(different, "precision, own models (lambda 0)"), expected, atol=1e-9)
+
+
+def test_averages_weigh_nodes_as_their_names_say(different: Federation) -> None:
+    natives = [node.native for node in different.nodes]
+    n = np.array([len(node.y) for node in different.nodes], dtype=float)
+    errors = [node.y - node.native.one_step(node.y) for node in different.nodes]
+    scalar = n / np.array([error @ error / len(error) for error in errors])
+    long = np.array([native.weights(128) for native in natives])
+    stable = [step_down(native.best(LAGS), 0.999) for native in natives]
+    cepstra = np.array([cepstrum(step_up(k), LAGS) for k in stable])
+    np.testing.assert_allclose(weights_of(different, "AR(inf), mean"), long.mean(axis=0))
+    np.testing.assert_allclose(weights_of(different, "AR(inf), median"), np.median(long, axis=0))
+    np.testing.assert_allclose(weights_of(different, "AR(inf), weights n/s2"), scalar @ long / scalar.sum())
+    pacf = step_down(weights_of(different, "partial autocorrelations, mean"))
+    np.testing.assert_allclose(pacf, scalar @ np.array(stable) / scalar.sum(), atol=1e-9)
+    spoken = cepstrum(weights_of(different, "cepstrum, mean"), LAGS)
+    np.testing.assert_allclose(spoken, n @ cepstra / n.sum(), atol=1e-9)
+    P = np.array([np.diag(info.precision()) for info in different.projected])
+    thetas = np.array([info.theta() for info in different.projected])
+    diagonal = weights_of(different, "precision, diagonal only")
+    np.testing.assert_allclose(diagonal, (P * thetas).sum(axis=0) / P.sum(axis=0))
 
 
 def test_precision_beats_every_average_where_nodes_differ(different: Federation) -> None:
@@ -112,7 +135,10 @@ def test_kappa_is_where_the_fits_are_most_likely(different: Federation) -> None:
         )
         for kappa in KAPPAS
     ]
-    assert most_likely_kappa(different.exact, centre, mean) == KAPPAS[int(np.argmax(evidence))]
+    kappa = KAPPAS[int(np.argmax(evidence))]
+    assert most_likely_kappa(different.exact, centre, mean) == kappa
+    blended = personal(different.exact[3], centre, mean, kappa)
+    np.testing.assert_allclose(METHODS["personal, kappa by likelihood"](different)[3].ar, blended, atol=1e-9)
 
 
 def test_nodes_that_are_alike_get_a_strong_prior_and_different_ones_a_weak_one(
@@ -124,6 +150,21 @@ def test_nodes_that_are_alike_get_a_strong_prior_and_different_ones_a_weak_one(
         centre, precision = fuse(federation.exact, [1.0] * 20)
         kappas.append(most_likely_kappa(federation.exact, centre, precision / 20))
     assert kappas[1] > 30 * kappas[0]
+
+
+def test_by_position_the_second_place_is_a_lag_for_one_and_a_shock_for_another() -> None:
+    y = np.random.default_rng(4).normal(size=60)
+    natives = [
+        Linear(np.array([0.5, 0.2]), np.empty(0)),
+        Linear(np.array([0.8]), np.array([-0.6])),
+        Linear(np.empty(0), np.array([-0.8]), Difference(1)),
+    ]
+    back = METHODS["native parameters, by position"](Federation([Node(y, n, n) for n in natives]))
+    first, second = (0.5 + 0.8 + 0.2) / 3, (0.2 - 0.6) / 2
+    np.testing.assert_allclose(back[0].ar, [first, second])
+    np.testing.assert_allclose([*back[1].ar, *back[1].ma], [first, second])
+    np.testing.assert_allclose(back[2].ma, [first - 1])
+    assert back[2].difference == Difference(1)
 
 
 def test_averaging_by_position_mixes_up_what_averaging_by_name_keeps_apart() -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,3 +79,39 @@ def test_the_program_prints_a_table_or_all_figures_as_json(
     assert shown[1:] == ["12", *(f"{wanted[method]:.4f}" for method in FUSING)]
     assert main(["--json", "--cases", "dryer-power"]) == 0
     assert json.loads(capsys.readouterr().out)["dryer-power"] == dryer["dryer-power"]
+
+
+RECORD = Path(__file__).parents[2] / "docs" / "adr" / "0016-missing-modalities.md"
+CASES_BY_TITLE = {
+    "dryer power": "dryer-power",
+    "dryer temperature": "dryer-temperature",
+    "heart rate": "heart-rate-all-channels",
+    "transit, 60 days": "transit-60",
+    "transit, 180 days": "transit-180",
+}
+
+
+def quoted_rows() -> Iterator[tuple[str, str, str, list[float]]]:
+    """Case, kind, nodes or who has the channels, and the figures of each row of the record's two tables."""
+    title = ""
+    for line in RECORD.read_text().splitlines():
+        cells = [cell.strip(" *") for cell in line.strip("|").split("|")]
+        if not line.startswith("|") or not cells[-1].replace(".", "").isdigit():
+            continue
+        title = cells[0] or title
+        case = next(name for start, name in CASES_BY_TITLE.items() if title.startswith(start))
+        yield case, title.rsplit(", ", 1)[1], cells[1], [float(cell) for cell in cells[2:]]
+
+
+@pytest.mark.slow
+def test_the_decision_record_quotes_what_the_study_finds() -> None:
+    results = {case.name: study_case(case) for case in study_cases()}
+    quoted = list(quoted_rows())
+    assert len(quoted) == 22
+    for case, kind, group, figures in quoted:
+        if group in ("have", "lack"):
+            found = [results[case]["missing"][kind][group][method] for method in MISSING]
+        else:
+            assert int(group) == results[case]["nodes"]
+            found = [results[case]["fusing"][kind][method] for method in FUSING]
+        np.testing.assert_allclose(figures, found, atol=1e-3, err_msg=f"{case}, {kind}, {group}")

@@ -109,9 +109,15 @@ def test_nodes_differ_only_as_much_as_they_are_told_to() -> None:
     assert len({tuple(node.truth.ar) for node in other}) == 7
     assert len({len(node.y) for node in same}) > 3
     assert all(60 * np.exp(-0.7) - 1 < len(node.y) < 60 * np.exp(0.7) + 1 for node in same)
-    assert max(node.y.std() for node in same) > 2 * min(node.y.std() for node in same)
+    spreads = [node.y.std() for node in draw_nodes(7, 500, 0.0, np.random.default_rng(0))]
+    assert max(spreads) > 2 * min(spreads)
     shapes = [(len(n.native.ar), len(n.native.ma), n.native.difference.order) for n in same]
     assert shapes == [(1, 0, 0), (2, 0, 0), (4, 0, 0), (8, 0, 0), (1, 1, 0), (2, 1, 0), (0, 1, 1)]
+
+
+def test_series_start_in_the_middle_of_their_process() -> None:
+    nodes = draw_nodes(210, 60, 0.0, np.random.default_rng(6))
+    assert np.mean([node.y[0] ** 2 / node.y.var() for node in nodes]) == pytest.approx(1.0, abs=0.25)
 
 
 def test_a_node_whose_family_fails_says_so_and_takes_an_autoregression() -> None:

@@ -18,7 +18,7 @@ from ledgerfed.fusion.missing import (
 D = 5
 ALL = np.ones(D, dtype=bool)
 BASE_ONLY = np.array([True, True, True, False, False])
-IDS = {"schema": b"\x01" * 32, "base_model": b"\x02" * 32, "family": b"\x03" * 32}
+IDS = {"schema": b"\x01" * 32, "base_model": b"\x02" * 32, "family": b"\x03" * 4}
 Sample = tuple[np.ndarray, np.ndarray]
 
 
@@ -136,6 +136,14 @@ def test_a_message_of_weight_zero_does_not_count() -> None:
     np.testing.assert_allclose(one.theta, other.theta, rtol=1e-12)
 
 
+def test_what_a_mask_hides_is_not_read() -> None:
+    infos, masks = federation(9)
+    rows = sample(9, 150, 0.5, 3)
+    told, hidden = (message(rows, mask, 0.3) for mask in (ALL, BASE_ONLY))
+    one, other = (pool_moments([*infos[:3], info], [*masks[:3], BASE_ONLY]) for info in (told, hidden))
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-6)
+
+
 def test_em_that_does_not_converge_is_an_error() -> None:
     infos, masks = federation(10)
     with pytest.raises(FitError, match=r"EM still moves by .* after 3 steps"):
@@ -146,6 +154,8 @@ def test_what_cannot_be_pooled_is_refused() -> None:
     infos, masks = federation(11)
     with pytest.raises(InvalidValueError, match="no node has column 3"):
         pool_moments(infos[3:], masks[3:])
+    with pytest.raises(InvalidValueError, match="no node has column 3"):
+        pool_moments(infos, masks, [0.0] * 3 + [1.0] * 3)
     with pytest.raises(InvalidValueError, match="6 messages, 5 masks"):
         pool_moments(infos, masks[1:])
     with pytest.raises(InvalidValueError, match="must not be negative"):

@@ -123,6 +123,15 @@ def test_what_forecast_unseen_rows_best_gains_weight_and_rounds_add_up() -> None
     assert kappa[1] > 1.4 * kappa[0]
 
 
+def test_fitted_rows_count_a_quarter_of_what_unseen_rows_count() -> None:
+    infos, theta, mean = federation(nodes(13, apart=0.5))
+    evidence = shrinkage(infos[0], theta, mean).log_evidence()
+    seen = np.linspace(0.0, 3.0, len(KAPPAS))
+    logs = np.log(personalise(infos[0], theta, mean, seen).weights)
+    expected = prior_weights() + 0.25 * evidence + seen
+    np.testing.assert_allclose(logs - logs[0], expected - expected[0], atol=1e-9)
+
+
 def test_the_predictive_likelihood_is_that_of_normal_errors_with_their_own_variance() -> None:
     from scipy.stats import norm
 
@@ -162,6 +171,18 @@ def test_nearly_deterministic_columns_give_finite_forecasters(seed: int, power: 
     X, y = samples[0]
     worst = max(np.std(y - X @ theta), np.std(y - X @ infos[0].theta()))
     assert np.std(y - X @ found.theta) <= 1.01 * worst
+
+
+def test_a_prior_that_rounding_made_singular_still_gives_a_forecaster() -> None:
+    """Columns that only differ in the last bit of what a model carries: one direction has no precision."""
+    infos, theta, mean = federation(nodes(14))
+    mean = mean.copy()
+    mean[1], mean[:, 1] = mean[0], mean[:, 0]
+    mean[1, 1] = mean[0, 0] * (1 - 1e-13)
+    assert np.linalg.eigvalsh(mean).min() < 0
+    found = personalise(infos[0], theta, mean)
+    assert np.isfinite(found.theta).all()
+    assert np.linalg.norm(found.theta - infos[0].theta()) < 1.0
 
 
 def test_what_is_no_prior_is_refused() -> None:

@@ -15,7 +15,7 @@ from ledgerfed.models.arma import ARMA
 from ledgerfed.models.local_level import LocalLevel
 from ledgerfed.series import Split, Window
 
-NAMES = ("ar", "arma", "arx", "local_level")
+NAMES = ("ar", "arima", "arma", "arx", "local_level", "ma", "varx")
 
 
 def test_the_registered_families_are_found_by_name() -> None:
@@ -39,7 +39,9 @@ def test_importing_the_families_does_not_import_statsmodels() -> None:
 
 
 def test_linear_families_exchange_statistics_and_the_others_predictions() -> None:
-    assert [load_family(name).exchange_weight for name in NAMES] == [1.0, 0.0, 1.0, 0.0]
+    exact = {name for name in NAMES if load_family(name).exchange_weight == 1.0}
+    assert exact == {"ar", "arx", "varx"}
+    assert {load_family(name).exchange_weight for name in set(NAMES) - exact} == {0.0}
 
 
 def test_least_squares_recovers_an_autoregression(autoregression: Design) -> None:
@@ -124,41 +126,16 @@ def test_the_same_rows_give_the_same_parameters(name: str, transit: Design, wind
     assert load_family(name).fit(train).parameters == load_family(name).fit(train).parameters
 
 
-def test_arma_recovers_the_seasonal_difference(transit: Design) -> None:
-    rng = np.random.default_rng(5)
-    noise = rng.normal(size=4_000)
-    w = np.zeros(4_000)
-    for t in range(8, 4_000):
-        w[t] = 0.7 * w[t - 1] + noise[t] + 0.2 * noise[t - 1] - 0.6 * noise[t - 7] - 0.12 * noise[t - 8]
-    y = w.copy()
-    for t in range(7, 4_000):
-        y[t] = y[t - 7] + w[t]
-    series = Design(
-        transit.basis, transit.times[:4_000], np.zeros((4_000, 12)), y, np.ones(4_000, dtype=bool)
-    )
-    phi, theta, seasonal, s2 = ARMA().fit(series).parameters
-    np.testing.assert_allclose([phi, theta, seasonal, s2], [0.7, 0.2, -0.6, 1.0], atol=0.08)
-
-
-@pytest.mark.parametrize("name", ["ar", "arx"])
+@pytest.mark.parametrize("name", ["ar", "arx", "varx"])
 def test_a_series_without_noise_is_a_fit_error(name: str, constant: Design) -> None:
     with pytest.raises(FitError, match="cannot be fitted"):
         load_family(name).fit(constant)
 
 
-@pytest.mark.parametrize("family", [ARMA(), LocalLevel()])
+@pytest.mark.parametrize("family", [LocalLevel()])
 def test_too_short_a_history_is_a_fit_error(family: Family, transit: Design, windows: Split) -> None:
     with pytest.raises(FitError, match="needs 28 values"):
         family.fit(transit.within(Window(14, 20)))
-
-
-@pytest.mark.parametrize("family", [ARMA()])
-def test_a_search_that_does_not_converge_is_a_fit_error(
-    family: Family, transit: Design, windows: Split, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ledgerfed.models.state_space._ITERATIONS", 1)
-    with pytest.raises(FitError, match="found no maximum within 1 iterations"):
-        family.fit(transit.within(windows.train))
 
 
 @pytest.mark.parametrize("family", [ARMA(), LocalLevel()])

@@ -76,6 +76,12 @@ def test_values_that_only_start_the_states_do_not_count() -> None:
     assert concentrated(again, y[:, None], begins, 30).n == 10 + 20
 
 
+def test_a_series_that_is_reproduced_exactly_has_no_likelihood() -> None:
+    y = np.ones(30)
+    likelihood = concentrated(filtered(Components(False, 0), (1.0, 0.2), y), y[:, None], whole(y), 0)
+    assert likelihood.loglike[0] == -np.inf
+
+
 def test_blocks_of_rows_give_what_single_steps_give() -> None:
     y = wandering(700)
     y[[350, 351]] = np.nan
@@ -83,8 +89,9 @@ def test_blocks_of_rows_give_what_single_steps_give() -> None:
     unrolled = Candidates(
         stepwise.F, np.ones((700, 1)), stepwise.Q, stepwise.R, stepwise.start, stepwise.diffuse
     )
+    begins = whole(y) | (np.arange(700) == 530)
     quick, slow = (
-        kalman_filter(models, np.column_stack([y, y**2]), whole(y)) for models in (stepwise, unrolled)
+        kalman_filter(models, np.column_stack([y, y**2]), begins) for models in (stepwise, unrolled)
     )
     np.testing.assert_allclose(quick.predictions, slow.predictions, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(quick.variances, slow.variances, rtol=1e-11)

@@ -132,12 +132,17 @@ def test_the_family_agrees_with_statsmodels_where_values_are_missing(season: int
     np.testing.assert_allclose(fitted.one_step(panel), expected, atol=1e-9)
 
 
-def test_the_closed_form_and_the_search_end_at_the_same_variances() -> None:
+def test_the_closed_form_and_the_search_end_at_the_same_variances(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = level(70, 0.3, seed=1), level(60, 0.3, seed=2) + 4
     y = np.concatenate([first, np.full(10, np.nan), second])
     closed = LocalLevel().fit(daily(y, (1, 2)))
     searched = estimate("test", Components(False, 0), y[:, None], restarts(y, 2), 1)
     np.testing.assert_allclose(closed.parameters, searched.variances, atol=1e-5)
+    monkeypatch.setattr("ledgerfed.models.likelihood_search._ITERATIONS", 0)
+    assert LocalLevel().fit(daily(y, (1, 2))) == closed
+    y[30] = np.nan
+    with pytest.raises(FitError, match="found no maximum within 0 steps"):
+        LocalLevel().fit(daily(y, (1, 2)))
 
 
 def test_a_seasonal_that_stands_still_is_no_failed_fit() -> None:

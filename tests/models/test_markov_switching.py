@@ -210,8 +210,9 @@ def test_32_hours_are_enough_and_20_are_a_fit_error() -> None:
 def test_no_regime_shrinks_onto_one_value() -> None:
     """Without its prior the likelihood is unbounded where a variance goes to zero."""
     y = np.random.default_rng(1).normal(size=60)
-    y[10:50] = np.round(y[10:50])
-    assert min(MarkovSwitching().fit(hourly(y)).variances) > 0.01
+    y[20:45] = 0.5
+    calm, _ = MarkovSwitching().fit(hourly(y)).variances
+    assert 0.01 < calm < 0.2
 
 
 def test_a_series_without_noise_and_a_climb_without_end_are_fit_errors(

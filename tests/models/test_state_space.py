@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -16,7 +17,9 @@ from single_series import HOURS, daily, explained, hourly
 from ledgerfed.errors import FitError
 from ledgerfed.exchange import Design
 from ledgerfed.exchange.innovations import innovations
+from ledgerfed.exchange.linear_prediction import step_down
 from ledgerfed.models import Family, Iterated, load_family
+from ledgerfed.models import linear_state_space as module
 from ledgerfed.models.dynamic_regression import DynamicRegression
 from ledgerfed.models.linear_state_space import LinearStateSpace
 from ledgerfed.models.state_space import akaike, history, on_grid, restarts, stretch
@@ -114,6 +117,13 @@ def test_a_structure_has_the_components_that_the_series_shows(shape: str, trend:
     assert len(fitted.variances) == 2 + trend + (season > 0)
 
 
+def test_components_are_compared_on_the_values_that_all_of_them_predict() -> None:
+    """Else a model that starts more states has fewer values to explain, and wins by that."""
+    for seed in range(6):
+        noise = np.random.default_rng(seed).normal(size=40)
+        assert Structural().fit(daily(noise, (1, 7))).components == Components(False, 0)
+
+
 def test_a_trend_is_continued_further_ahead() -> None:
     y = np.arange(80.0) + 0.1 * np.random.default_rng(0).normal(size=80)
     panel = hourly(y)
@@ -125,7 +135,9 @@ def test_a_trend_is_continued_further_ahead() -> None:
 
 def test_a_season_that_the_history_hardly_shows_is_left_out() -> None:
     y = walk(27) + np.resize([4.0, 0, 0, 2, 0, -4, -4], 27)
-    assert Structural().fit(daily(y, (1, 7))).components.season == 0
+    short = Structural().fit(daily(y, (1, 7)))
+    assert short.components.season == 0
+    assert short.variances == Structural().fit(daily(y, (1, 2))).variances
     assert Structural().fit(daily(np.resize(y, 60), (1, 7))).components.season == 7
 
 
@@ -174,8 +186,21 @@ def test_coefficients_drift_where_the_series_says_so() -> None:
 
 
 def test_a_basis_of_lags_alone_leaves_nothing_to_regress_on() -> None:
-    with pytest.raises(FitError, match="'dynamic_regression' finds no channel nor calendar term in"):
+    with pytest.raises(FitError, match="no calendar term, nor channels that 58 rows suffice"):
         DynamicRegression().fit(daily(walk(60), (1, 2)))
+
+
+def test_channels_are_regressed_on_where_there_are_five_rows_for_each_coefficient() -> None:
+    y, x = np.random.default_rng(0).normal(size=90), np.random.default_rng(1).normal(size=(90, 10))
+    for family in (DynamicRegression(), LinearStateSpace()):
+        assert len(family.fit(explained(y, x)).columns) >= 10
+        few = explained(y[:40], x[:40])
+        intercept = few.basis.width - 1
+        if isinstance(family, LinearStateSpace):
+            assert family.fit(few).columns == (intercept,)
+        else:
+            with pytest.raises(FitError, match="nor channels that 39 rows suffice for"):
+                family.fit(few)
 
 
 def test_a_column_that_never_moved_gets_the_coefficient_zero() -> None:
@@ -231,6 +256,14 @@ def test_every_system_is_stable_and_invertible() -> None:
         assert max(np.abs(np.linalg.eigvals(m)).max() for m in (matrices.F, closed)) < 1
 
 
+def test_what_the_likelihood_cannot_tell_from_the_edge_stays_away_from_it() -> None:
+    for seed in range(3):
+        noise = np.random.default_rng(seed).normal(size=61)
+        fitted = LinearStateSpace().fit(hourly(noise[1:] + noise[:-1]))
+        theta = np.array(fitted.gain) - np.array(fitted.phi)
+        assert 0.7 < np.abs(step_down(-theta)).max() < 0.998
+
+
 def test_a_shift_of_level_is_not_answered_many_times_over() -> None:
     """Few values about a mean may suggest a filter that hardly forgets; the next shift would show it."""
     for seed in range(8):
@@ -244,6 +277,24 @@ def test_inputs_enter_as_they_are() -> None:
     y, x = explaining(300, 0.0)
     fitted = LinearStateSpace().fit(explained(y, x))
     np.testing.assert_allclose(fitted.inputs[:2], [1.5, -0.7], atol=0.2)
+
+
+def test_an_order_whose_search_fails_takes_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = hourly(autoregression(120, (0.6, 0.0)))
+    whole_range = LinearStateSpace().fit(panel)
+    search = module._maximum
+
+    def failing(family: str, order: int, *rest: Any) -> Any:
+        if order in unlucky:
+            raise FitError(f"{order} fails")
+        return search(family, order, *rest)
+
+    monkeypatch.setattr(module, "_maximum", failing)
+    unlucky = {2}
+    assert LinearStateSpace().fit(panel) == whole_range
+    unlucky = {1, 2, 3}
+    with pytest.raises(FitError, match="1 fails"):
+        LinearStateSpace().fit(panel)
 
 
 def test_an_unstable_system_is_not_built_from_rounded_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,8 +417,46 @@ def test_a_search_that_does_not_converge_is_a_fit_error(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_series_without_noise_is_a_fit_error(name: str) -> None:
-    with pytest.raises(FitError):
-        load_family(name).fit(any_design(np.zeros(80), np.zeros((80, 1))))
+    for scale in (0.0, 1e-5):
+        with pytest.raises(FitError):
+            load_family(name).fit(any_design(scale * walk(80), np.zeros((80, 1))))
+    if name != "dynamic_regression":
+        with pytest.raises(FitError, match="reproduces the series exactly"):
+            load_family(name).fit(hourly(1e-5 * walk(80)))
+
+
+PAYLOADS = f"""
+from ledgerfed.datasets import TRANSIT_BASIS, load_transit
+from ledgerfed.exchange import family_tag, information, quantise
+from ledgerfed.models import load_family
+from ledgerfed.node.walk import fit_local, prepare
+from ledgerfed.protocol.payload import encode_update
+from ledgerfed.series import split
+panel = next(panel for panel in load_transit() if panel.name == "Clark_Lake")
+bench = prepare(panel, split(panel), TRANSIT_BASIS)
+X, y = bench.train.sample()
+for name in {(*NAMES, "markov_switching")}:
+    local = fit_local(bench, load_family(name))
+    info = information(X, y, local.predictions, 0.0)
+    update = quantise(info, schema=TRANSIT_BASIS.basis_id, base_model=bytes(32), family=family_tag(name))
+    print(name, local.fitted.parameters, encode_update(update).hex())
+"""
+
+
+def test_other_kernels_of_the_linear_algebra_give_the_same_payload() -> None:
+    """What the rounded parameters are for: Nehalem has no fused multiply-add, Haswell has."""
+    given = [
+        subprocess.run(
+            [sys.executable, "-c", PAYLOADS],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OPENBLAS_CORETYPE": kernel},
+        ).stdout
+        for kernel in ("Nehalem", "Haswell")
+    ]
+    assert given[0] == given[1]
+    assert given[0].count("\n") == len(NAMES) + 1
 
 
 def test_no_fit_imports_statsmodels() -> None:

@@ -24,21 +24,29 @@ NUMBER: Final = 8
 def federated_averaging(nodes: Sequence[Trained], _: int) -> Result:
     """FedAvg (McMahan et al. 2017, arXiv 1602.05629): local gradient steps, means weighted by rows.
 
-    Full batches, LOCAL_STEPS steps a round of size 1 / L with the largest curvature L of any node, ROUNDS
-    rounds; the averaged parameters themselves forecast. Note: `rounds_to_centralized`.
+    ROUNDS rounds of `averages`, whose last parameters themselves forecast. Note: `rounds_to_centralized`.
+    """
+    thetas = averages(nodes, ROUNDS)
+    cost = ROUNDS * NUMBER * thetas.shape[1]
+    predictions = tuple(linear_prediction(node, thetas[-1]) for node in nodes)
+    arrived = rounds_to_centralized(nodes, thetas)
+    return Result(predictions, ROUNDS, cost, cost, notes={"rounds_to_centralized": float(arrived)})
+
+
+def averages(nodes: Sequence[Trained], rounds: int) -> Floats:
+    """Return the averaged parameters after each round from zero, float64 [rounds, d].
+
+    Full batches, LOCAL_STEPS steps a round of size 1 / L with the largest curvature L of any node.
     """
     grams, moments, counts = _quadratics(nodes)
     step = 1.0 / float(np.linalg.eigvalsh(grams)[:, -1].max())
-    thetas = np.zeros((ROUNDS + 1, grams.shape[1]))
-    for number in range(ROUNDS):
+    thetas = np.zeros((rounds + 1, grams.shape[1]))
+    for number in range(rounds):
         local = np.tile(thetas[number], (len(nodes), 1))
         for _ in range(LOCAL_STEPS):
             local = local - step * (np.einsum("kij,kj->ki", grams, local) - moments)
         thetas[number + 1] = counts @ local / counts.sum()
-    cost = ROUNDS * NUMBER * grams.shape[1]
-    predictions = tuple(linear_prediction(node, thetas[-1]) for node in nodes)
-    arrived = rounds_to_centralized(nodes, thetas[1:])
-    return Result(predictions, ROUNDS, cost, cost, notes={"rounds_to_centralized": float(arrived)})
+    return thetas[1:]
 
 
 def quality_weighted_median(nodes: Sequence[Trained], _: int) -> Result:

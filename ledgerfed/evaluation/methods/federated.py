@@ -1,4 +1,4 @@
-"""This federation: square-root information in integers, fused robustly, and a personal forecaster for each.
+"""This federation's global model: square-root information in integers, fused robustly.
 
 What runs here is the aggregation of `consensus.decide` on the very integers of a payload, with the demo's
 caps and everybody at full reputation. Gates, scores and the ledger are left out: they decide who takes part,
@@ -17,20 +17,20 @@ import numpy as np
 
 from ledgerfed.aggregation.information import ExactInformation, expand, pool, ratio_cap, solve
 from ledgerfed.aggregation.whitened import robust_centre
-from ledgerfed.evaluation.demo import GATES
+from ledgerfed.evaluation import demo
 from ledgerfed.evaluation.methods.pooled import rounds_to_centralized
 from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, linear_prediction
 from ledgerfed.evaluation.wire import wire_bytes
 from ledgerfed.exchange import Information, dequantise, quantise
-from ledgerfed.fusion.forecaster import personalise
 from ledgerfed.protocol.payload import InformationUpdate, encode_update
 from ledgerfed.protocol.score import ONE, lower_median
 from ledgerfed.series.arrays import Floats
 
 ROUNDS: Final = 2
 """The second round measures each node's noise about the model of the first."""
-PRIOR: Final = 1 << (96 - 16)
-THETA_SCALE: Final = 30
+PRIOR: Final = demo.PRIOR << (96 - demo.PRECISION_SCALE)
+"""As `pool` takes it, at scale 2^-96."""
+THETA_SCALE: Final = demo.THETA_SCALE
 _NOBODY: Final = bytes(32)
 
 
@@ -58,9 +58,8 @@ def fuse_exactly(informations: Sequence[Information]) -> Fused:
     theta, weights = combine(updates)
     seconds = time.perf_counter() - started
     messages = tuple(dequantise(update) for update in updates)
-    precision = sum(
-        (w / ONE * m.precision() for w, m in zip(weights, messages, strict=True)), np.zeros((len(theta),) * 2)
-    )
+    prior = np.eye(len(theta)) * demo.PRIOR / (1 << demo.PRECISION_SCALE)
+    precision = sum((w / ONE * m.precision() for w, m in zip(weights, messages, strict=True)), prior)
     size = len(encode_update(updates[0]))
     return Fused(theta, precision, weights, messages, size, seconds)
 
@@ -90,37 +89,24 @@ def global_model(nodes: Sequence[Trained], _: int) -> Result:
     found = rounds(tuple(nodes))
     theta = found[-1].theta
     arrived = rounds_to_centralized(nodes, [fused.theta for fused in found])
-    result = _result(found, tuple(linear_prediction(node, theta) for node in nodes))
+    result = sent(found, tuple(linear_prediction(node, theta) for node in nodes))
     return replace(result, notes={"rounds_to_centralized": float(arrived)})
 
 
-def personal_models(nodes: Sequence[Trained], _: int) -> Result:
-    """Each node's own coefficients: the global model as a prior for its rows."""
-    found = rounds(tuple(nodes))
-    return _result(found, tuple(_personal(node, found[-1]) for node in nodes))
-
-
-def _personal(node: Trained, fused: Fused) -> Prediction:
-    own = personalise(node.informed(fused.theta), fused.theta, fused.precision_mean)
-    X, _ = node.participant.answers
-    spread = np.einsum("ni,ij,nj->n", X, own.covariance, X)
-    return Prediction(X @ own.theta, np.sqrt(own.s2 + np.maximum(spread, 0.0)))
-
-
-def _result(found: Sequence[Fused], predictions: tuple[Prediction, ...]) -> Result:
+def sent(found: Sequence[Fused], predictions: tuple[Prediction, ...]) -> Result:
+    """Return the predictions with what the rounds behind them cost a node."""
     last, number = found[-1], len(found)
     size = len(last.theta)
     model = 8 * (size + size * (size + 1) // 2)
-    sent, wire = last.payload_bytes, wire_bytes(last.payload_bytes)
-    return Result(
-        predictions, number, number * sent, number * model, number * wire, fuse_seconds=last.seconds
-    )
+    up, wire = last.payload_bytes, wire_bytes(last.payload_bytes)
+    return Result(predictions, number, number * up, number * model, number * wire, fuse_seconds=last.seconds)
 
 
 def _caps(updates: Sequence[InformationUpdate], expanded: Sequence[ExactInformation]) -> list[int]:
     trace = lower_median([item.trace for item in expanded])
     count = lower_median([update.n_samples for update in updates])
+    gates = demo.GATES
     return [
-        ratio_cap(item.trace, GATES.trace_cap, trace) * ratio_cap(u.n_samples, GATES.sample_cap, count) >> 16
+        ratio_cap(item.trace, gates.trace_cap, trace) * ratio_cap(u.n_samples, gates.sample_cap, count) >> 16
         for item, u in zip(expanded, updates, strict=True)
     ]

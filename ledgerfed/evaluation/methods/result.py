@@ -50,10 +50,15 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """Forecasts of one node's test rows: `mean` and standard deviation `sd`, float64 [n], standardised."""
+    """Forecasts of one node's test rows: `mean` and standard deviation `sd`, float64 [n], standardised.
+
+    `half` are half the widths of the intervals at `scoring.INTERVALS`, float64 [n] each; without them the
+    intervals are Gaussian.
+    """
 
     mean: Floats
     sd: Floats
+    half: tuple[Floats, ...] = ()
 
     def __post_init__(self) -> None:
         if self.mean.shape != self.sd.shape or not np.isfinite(self.mean).all():
