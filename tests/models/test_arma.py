@@ -257,6 +257,30 @@ def test_the_orders_of_simulated_series_are_found() -> None:
     assert found == {"ar": Order(2, 0, 0), "ma": Order(0, 0, 1), "walk": Order(1, 1, 0)}
 
 
+def test_noise_is_not_taken_for_a_cycle_that_never_fades() -> None:
+    """The criterion alone takes (1,0,1) here, with a root of 0.9993 on the unit circle."""
+    fitted = ARMA().fit(hourly(simulated(45, (), (), seed=18)))
+    assert fitted.order == Order()
+
+
+def test_a_walk_is_differenced_and_not_taken_for_slow_reversion() -> None:
+    """The criterion alone takes (1,0,1) here, with a root of 0.99 and a mean that nothing reverts to."""
+    fitted = ARIMA().fit(hourly(np.cumsum(simulated(1_000, (), (), seed=12))))
+    assert fitted.order.d == 1
+
+
+def test_a_value_missing_in_the_first_season_is_held_from_before() -> None:
+    y = simulated(60, (0.8,), (0.5,))
+    y[3] = np.nan
+    order = Order(0, 0, 1, 0, 1, 1, 7)
+    fitted = FittedARIMA("arma", order, 0.0, (), (), (0.3,), (-0.5,), 1.0)
+    filled = y.copy()
+    filled[3] = y[2]
+    predictions = fitted.one_step(_given(y, (1, 24)))
+    np.testing.assert_allclose(predictions, fitted.one_step(_given(filled, (1, 24))), atol=1e-12)
+    assert np.isfinite(predictions).all()
+
+
 def test_the_seasonal_moving_average_is_recovered(transit: Design) -> None:
     noise = np.random.default_rng(6).normal(size=2_000)
     w = lfilter(np.convolve([1, 0.2], [1, 0, 0, 0, 0, 0, 0, -0.6]), [1, -0.7], noise)
