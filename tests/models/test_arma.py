@@ -416,7 +416,7 @@ from ledgerfed.series import split
 panel = next(panel for panel in load_transit() if panel.name == "Monroe")
 bench = prepare(panel, split(panel), TRANSIT_BASIS)
 X, y = bench.train.sample()
-for name in ("ar", "arx", "varx", "ma", "arma", "arima"):
+for name in ("ar", "varx", "arma"):
     local = fit_local(bench, load_family(name))
     info = information(X, y, local.predictions, local.family.exchange_weight)
     update = quantise(info, schema=TRANSIT_BASIS.basis_id, base_model=bytes(32), family=family_tag(name))
@@ -437,7 +437,7 @@ def test_other_instructions_of_the_linear_algebra_library_give_the_same_update()
         for kernel in ("Nehalem", "Haswell")
     ]
     assert given[0] == given[1]
-    assert given[0].count("\n") == 6
+    assert given[0].count("\n") == 3
 
 
 def test_importing_the_kernels_does_not_import_scipy() -> None:
