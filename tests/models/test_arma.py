@@ -20,7 +20,7 @@ from ledgerfed.models import Family, Iterated
 from ledgerfed.models.arima import ARIMA, FittedARIMA
 from ledgerfed.models.arma import ARMA
 from ledgerfed.models.arma_likelihood import _Likelihood, fit_likelihood
-from ledgerfed.models.css import fit_arima, fit_arma
+from ledgerfed.models.css import BOUND, fit_arima, fit_arma
 from ledgerfed.models.lag_polynomials import polynomials
 from ledgerfed.models.ma import MA
 from ledgerfed.models.orders import Order
@@ -238,6 +238,18 @@ def test_a_search_that_does_not_converge_is_a_fit_error(module: str, monkeypatch
     fit = fit_arima if module == "css" else fit_likelihood
     with pytest.raises(FitError, match="did not converge in 1 steps"):
         fit(simulated(200, (0.5,), (0.8,)), Order(1, 0, 1))
+
+
+def test_a_search_that_stops_short_of_the_maximum_is_a_fit_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledgerfed.models.arma_likelihood._HALVINGS", 0)
+    with pytest.raises(FitError, match=r"stopped where .* of likelihood a row was still to gain"):
+        fit_likelihood(simulated(200, (0.5,), (0.8,)), Order(1, 0, 1))
+
+
+def test_a_difference_undone_stops_at_the_bound() -> None:
+    noise = np.random.default_rng(0).normal(size=(20, 80))
+    found = [fit_arma(np.diff(row), 0, 1).ma[0] for row in noise]
+    assert min(found) == -BOUND
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
