@@ -107,6 +107,12 @@ def test_nobody_is_scored_or_fitted_on_the_test_window(scenario: DemoScenario) -
         assert windows.test.stop <= len(panel)
 
 
+def test_another_patient_in_the_ward_is_no_drift() -> None:
+    health = find_scenario("health")
+    for outcome in dry_rounds(demo_config(NODES, health), *trained("health"), {}, 2):
+        assert outcome.drift.flagged == 0
+
+
 def test_without_a_modality_a_panel_is_otherwise_the_same() -> None:
     (panel, *_) = TRANSIT.load()
     poorer = without(panel, ("weather",))
