@@ -7,9 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from ledgerfed.audit import TrustInputs, verify_bundle, write_bundle
+from ledgerfed.cli.history import read_history
 from ledgerfed.consensus.history import held_openings
 from ledgerfed.network import Message
-from ledgerfed.node import Ports
+from ledgerfed.node import Ports, honest_update
+from ledgerfed.protocol.manifest import Drift
+from ledgerfed.protocol.score import ONE
 from ledgerfed.protocol.transcript import Phase
 
 LATE = 3
@@ -99,3 +103,33 @@ def test_a_crash_between_draft_and_commitment_leaves_the_base_as_it_was_drafted(
     world.run(2)
     assert staleness(world, 2) == [0, 0, 0, 1]
     world.assert_one_history()
+
+
+def test_what_is_late_drifting_and_contracted_is_replayed_by_an_auditor(new_world, tmp_path) -> None:
+    """Round 2 aborts in between, so the late node's base is two rounds old and one model behind."""
+    drifting = {index: lambda context: honest_update(replace(context, drift=True)) for index in (0, 1)}
+    network = Silence()
+    world = new_world(network, config=SEATS, updates=drifting)
+    gates = replace(world.config.gates, model_root_bound=ONE // 2)
+    world.config = replace(world.config, gates=gates)
+    world.found()
+    world.start()
+    world.run(1, asleep={LATE})
+    network.hidden.add(world.agents[0].base_model().hash())
+    world.run(2, asleep={1, 2, LATE})
+    world.run(3, until=lambda: world.agents[0].view.round > 3)
+    network.hidden.clear()
+    world.run(3)
+    first, third = world.agents[0].manifests()
+    assert (first.round, third.round) == (1, 3)
+    assert staleness(world, 3) == [0, 0, 0, 1]
+    assert third.drift == Drift(2, 4, True)
+    assert first.stabilised is not None
+    world.assert_one_history()
+
+    ledger = world.gateway()
+    history = read_history(ledger, world.rpc, world.deployed_in, world.store(0).blobs.get)
+    write_bundle(history, tmp_path / "bundle.zip")
+    report = verify_bundle(tmp_path / "bundle.zip", TrustInputs(final_transcript=ledger.transcript()))
+    assert report.passed, report.verdict
+    assert [r.phase for r in report.rounds] == ["certified", "aborted", "certified"]
