@@ -12,7 +12,8 @@ Rules:
 - fewer than `min_updates` updates with weight abort the round: never silently a plain mean;
 - the new model is the exact weighted pool of the admitted information; roots of its autoregression beyond
   `model_root_bound` are contracted inside (`consensus.stability`); an aborted round changes nothing;
-- the federation drifts when at least two admitted updates, and a share of `drift_share`, say that they do.
+- the federation drifts when at least two admitted updates, more than f, and a share of `drift_share` say that
+  they do: a false flag costs its author nothing, so f liars must not be enough, whoever is absent.
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ def _drift(given: RoundInput, candidates: Sequence[Candidate], verdicts: Sequenc
     ]
     flagged, of = sum(flags), len(flags)
     enough = flagged << 16 >= given.config.gates.drift_share * of
-    return Drift(flagged, of, flagged >= 2 and enough)
+    return Drift(flagged, of, enough and flagged > max(1, given.config.faults))
 
 
 def _new_reputations(given: RoundInput, verdicts: Sequence[Verdict]) -> tuple[Reputation, ...]:

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from ledgerfed.consensus.gates import SAMPLES_PER_COLUMN
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.evaluation.fairness import Fairness, fairness
 from ledgerfed.evaluation.methods import alone, averaging, federated, pooled, rehearsal
@@ -63,7 +64,8 @@ class Row:
     """One method of a case: means over nodes, who gains against the own model, and the cost of one node.
 
     `better` counts the nodes whose gain over their own model is significant at 5 % after Holm's correction.
-    The note `replaced` says how many nodes' own family found no fit; they fitted `FALLBACK`.
+    The note `replaced` says how many nodes' own family found no fit; they fitted `FALLBACK`. The note
+    `too_few_samples` counts nodes whose update gate V5 would refuse, having under three rows a column.
     """
 
     case: str
@@ -108,14 +110,13 @@ def compare(
     wanted = dealt(participants(case, horizon), case.families, seed)
     nodes = tuple(train_or_replace(participant) for participant in wanted)
     _require_direct(nodes, horizon)
-    replaced = sum(n.participant.family != p.family for n, p in zip(nodes, wanted, strict=True))
+    remarks = _remarks(nodes, wanted)
     own: tuple[NodeScore, ...] = ()
     waiting: list[tuple[str, Result, tuple[NodeScore, ...]]] = []
     for name, method in methods.items():
         on_method(name)
         result = method(nodes, seed)
-        if replaced:
-            result = replace(result, notes={**result.notes, "replaced": replaced})
+        result = replace(result, notes={**result.notes, **remarks})
         scores = tuple(_score(n, p, case.naive) for n, p in zip(nodes, result.predictions, strict=True))
         waiting.append((name, result, scores))
         if name == OWN_MODEL:
@@ -132,6 +133,13 @@ def dealt(found: Sequence[Participant], families: Sequence[str], seed: int) -> t
         replace(participant, family=families[int(place) % len(families)])
         for participant, place in zip(found, order, strict=True)
     )
+
+
+def _remarks(nodes: Sequence[Trained], wanted: Sequence[Participant]) -> dict[str, float]:
+    """Return what all methods of a case share, as notes."""
+    replaced = sum(n.participant.family != p.family for n, p in zip(nodes, wanted, strict=True))
+    few = sum(n.information.n < SAMPLES_PER_COLUMN * n.information.width for n in nodes)
+    return {name: float(n) for name, n in (("replaced", replaced), ("too_few_samples", few)) if n}
 
 
 def _require_direct(nodes: Sequence[Trained], horizon: int) -> None:

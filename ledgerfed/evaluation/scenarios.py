@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from ledgerfed.datasets import load_health_patients, load_industry, load_transit
+from ledgerfed.datasets import load_health_patients, load_health_wards, load_industry, load_transit
 from ledgerfed.datasets.episodes import episodes
 from ledgerfed.errors import InvalidValueError, NotFoundError
 from ledgerfed.evaluation.bases import ALL_CHANNELS, HEART_RATE, TRANSIT_WEEKS, dryer_basis
@@ -31,6 +31,12 @@ MIN_TRAIN: Final = 12
 MIN_TEST: Final = 4
 LINEAR: Final = ("arx",)
 """Every node fits the columns of the basis by least squares."""
+SERIES: Final = ("ar", "arma", "local_level", "linear_state_space")
+"""For a series without a season and without channels."""
+WEEKLY: Final = ("ar", "arma", "local_level", "structural", "markov_switching")
+"""For a series with a week in it."""
+CHANNELS: Final = ("ar", "arx", "arma", "local_level", "dynamic_regression")
+"""For a series with channels around it."""
 Windows = Callable[[Panel], tuple[Window, Window]]
 
 
@@ -156,6 +162,8 @@ def _span(runs: Sequence[Window]) -> Window:
     return Window(runs[0].start, runs[-1].stop)
 
 
+FOUR_PATIENTS: Final = batches(slice(0, 4), slice(-2, None))
+"""The first four patients of a ward of six to train on, the last two to forecast."""
 CASES: Final = (
     Case("transit-60", "transit", TRANSIT_WEEKS, load_transit, last_days(60, 365), 7),
     Case("transit-180", "transit", TRANSIT_WEEKS, load_transit, last_days(180, 365), 7),
@@ -176,5 +184,19 @@ CASES: Final = (
         partial(load_industry, "DryerTemp"),
         batches(slice(0, 2), slice(-2, None)),
         1,
+    ),
+    Case("ward-heart-rate", "health", HEART_RATE, load_health_wards, FOUR_PATIENTS, 1),
+    Case("ward-all-channels", "health", ALL_CHANNELS, load_health_wards, FOUR_PATIENTS, 1),
+    Case("transit-60-mixed", "transit", TRANSIT_WEEKS, load_transit, last_days(60, 365), 7, WEEKLY),
+    Case("transit-180-mixed", "transit", TRANSIT_WEEKS, load_transit, last_days(180, 365), 7, WEEKLY),
+    Case("heart-rate-mixed", "health", HEART_RATE, load_health_patients, hours(32, 48), 1, SERIES),
+    Case(
+        "dryer-power-mixed",
+        "industry",
+        dryer_basis("AgitatorPower"),
+        partial(load_industry, "AgitatorPower"),
+        batches(slice(0, 2), slice(-2, None)),
+        1,
+        CHANNELS,
     ),
 )

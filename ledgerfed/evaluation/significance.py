@@ -13,8 +13,9 @@ from ledgerfed.series.arrays import Floats
 def diebold_mariano(first: Floats, second: Floats, horizon: int = 1) -> float:
     """Return the one-sided p-value that `first` has smaller squared errors than `second` by luck.
 
-    Errors float64 [n] in the order of time. The long-run variance takes horizon - 1 autocovariances, with
-    Bartlett's weights where the plain sum is not positive; the statistic has the small-sample factor of
+    Errors float64 [n] in the order of time. The long-run variance takes horizon - 1 autocovariances; with
+    Bartlett's weights where these give more, since a plain sum that happens to come near zero on few errors
+    makes anything significant; the statistic has the small-sample factor of
     Harvey, Leybourne & Newbold (International Journal of Forecasting 13, 1997) and is held against
     Student's t with n - 1 degrees of freedom. Equal errors give 0.5.
 
@@ -38,10 +39,8 @@ def diebold_mariano(first: Floats, second: Floats, horizon: int = 1) -> float:
 def _long_run_variance(centred: Floats, horizon: int) -> float:
     n = len(centred)
     lagged = np.array([float(centred[k:] @ centred[: n - k]) / n for k in range(horizon)])
-    plain = float(lagged[0] + 2 * lagged[1:].sum())
-    if plain > 0:
-        return plain
-    return float(lagged[0] + 2 * (1 - np.arange(1, horizon) / horizon) @ lagged[1:])
+    weights = np.vstack([np.ones(horizon - 1), 1 - np.arange(1, horizon) / horizon])
+    return float((lagged[0] + 2 * weights @ lagged[1:]).max())
 
 
 def holm(p_values: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:

@@ -39,6 +39,8 @@ _HALVINGS: Final = 24
 _ENOUGH: Final = 1e-4
 _INDISTINCT: Final = 1e-5
 """A gain in −2 log L that its own rounding errors can hide, near a unit root."""
+_FLAT: Final = 1e-6
+"""Curvature that every direction is given, for those in which the likelihood has none."""
 _NOTHING: Final = 2.0**-44
 
 
@@ -156,9 +158,7 @@ class _Likelihood:
         runs = len(w)
         omega, response, iota = recursed[:runs], recursed[runs], recursed[runs + 1 :]
         e0 = _autoregression(found, omega) * self.mask
-        H: Floats = np.zeros((self.m, len(response)))
-        for i in range(min(H.shape)):
-            H[i, i:] = response[: len(response) - i]
+        H = _shifts(response, self.m)
         gram = np.stack([H[:, :length] @ H[:, :length].T for length in self.lengths])
         inverse = np.asarray(np.linalg.inv(np.eye(self.m) + form.P @ gram), dtype=np.float64)
         state = np.einsum("sij,sj->si", (inverse @ form.P)[self.which], e0 @ H.T)
@@ -177,30 +177,38 @@ class _Likelihood:
 
     def _slope(self, point: _Point) -> tuple[Floats, Floats]:
         """Return the gradient and the Gauss-Newton Hessian of the value."""
-        found, form, n = point.polynomials, point.form, self.rows
-        e, u = point.e, point.pull
-        again = self._recursion(found, np.vstack([e, point.response[None]]))
+        found = point.polynomials
+        again = self._recursion(found, np.vstack([point.e, point.response[None]]))
         slopes = self._slopes(point, again[:-1])
-        weights = (point.inverse @ form.P)[self.which]
-        gradient = -2 * slopes.reshape(len(slopes), self.mask.size) @ e.ravel() / point.sse
-        Q = (point.gram @ point.inverse)[self.which].sum(axis=0) / n - u.T @ u / point.sse
-        adjoint = stationary(form.F.T, Q)
-        through_k, through_f = adjoint @ form.K, (adjoint @ form.F @ form.P)[:, 0]
-        split = self.first + len(found.ar)
-        back = np.array([*found.ar, *found.ma], dtype=np.int64) - 1
-        gradient[self.first :] += 2 * through_k[back]
-        gradient[self.first : split] += 2 * through_f[back[: len(found.ar)]]
-        gradient[split:] += self._response_slope(point, again[-1], weights) / n
+        weights = (point.inverse @ point.form.P)[self.which]
+        gradient = -2 * slopes.reshape(len(slopes), self.mask.size) @ point.e.ravel() / point.sse
+        gradient[self.first :] += self._prior_slope(point)
+        gradient[self.first + len(found.ar) :] += self._response_slope(point, again[-1], weights) / self.rows
         jacobian = np.eye(len(slopes), self.order.size)
         bend = 1 - np.tanh(point.x[self.first :]) ** 2
         jacobian[self.first :, self.first :] = found.jacobian * bend
-        # the states follow the coefficients: what they explain is no curvature
-        flat, through = slopes.reshape(len(slopes), self.mask.size), slopes @ point.H.T
-        weighed = np.einsum("ksm,smn->ksn", through, weights).reshape(len(slopes), weights[:, 0].size)
-        curvature = flat @ flat.T - weighed @ through.reshape(len(slopes), weighed.shape[1]).T
-        hessian = jacobian.T @ curvature @ jacobian * (2 / point.sse)
-        hessian[np.diag_indices_from(hessian)] += 1e-6 * (1 + np.diag(hessian))
+        hessian = jacobian.T @ self._curvature(point, slopes, weights) @ jacobian * (2 / point.sse)
+        hessian[np.diag_indices_from(hessian)] += _FLAT * (1 + np.diag(hessian))
         return jacobian.T @ gradient, hessian
+
+    def _prior_slope(self, point: _Point) -> Floats:
+        """Return the derivatives by a and b of what depends on P, through the adjoint of its equation."""
+        found, form = point.polynomials, point.form
+        by_P = (point.gram @ point.inverse)[self.which].sum(axis=0) / self.rows
+        by_P -= point.pull.T @ point.pull / point.sse
+        adjoint = stationary(form.F.T, by_P)
+        back = np.array([*found.ar, *found.ma], dtype=np.int64) - 1
+        slope = 2 * (adjoint @ form.K)[back]
+        slope[: len(found.ar)] += 2 * (adjoint @ form.F @ form.P)[back[: len(found.ar)], 0]
+        return slope
+
+    def _curvature(self, point: _Point, slopes: Floats, weights: Floats) -> Floats:
+        """Return Σ ∂e ∂eᵀ less what the states, which follow the coefficients, take up of it."""
+        flat, through = slopes.reshape(len(slopes), self.mask.size), slopes @ point.H.T
+        taken = np.einsum("ksm,smn->ksn", through, weights)
+        size = weights[:, 0].size
+        curvature = flat @ flat.T - taken.reshape(len(slopes), size) @ through.reshape(len(slopes), size).T
+        return np.asarray(curvature, dtype=np.float64)
 
     def _slopes(self, point: _Point, echo: Floats) -> Floats:
         """Return −∂e/∂(mean, a, b) at the same states, float64 [coefficients, runs, L]."""
@@ -208,12 +216,9 @@ class _Likelihood:
         slopes = np.zeros((self.first + len(found.ar) + len(found.ma), *self.mask.shape))
         if self.first:
             slopes[0] = _autoregression(found, point.iota)
-        for row, lag in zip(slopes[self.first :], (*found.ar, *found.ma), strict=True):
-            source = point.omega
+        sources = [(point.omega, lag) for lag in found.ar] + [(echo, lag) for lag in found.ma]
+        for row, (source, lag) in zip(slopes[self.first :], sources, strict=True):
             row[:, lag:] = source[:, : max(0, source.shape[1] - lag)]
-        for row, lag in zip(slopes[self.first + len(found.ar) :], found.ma, strict=True):
-            row[:] = 0.0
-            row[:, lag:] = echo[:, : max(0, echo.shape[1] - lag)]
         return slopes * self.mask
 
     def _response_slope(self, point: _Point, echo: Floats, weights: Floats) -> Floats:
@@ -221,10 +226,7 @@ class _Likelihood:
         lags = list(point.polynomials.ma)
         if not lags:
             return np.zeros(0)
-        L, m = len(echo), self.m
-        shifted = np.zeros((m + max(lags), L))
-        for i in range(min(shifted.shape)):
-            shifted[i, i:] = echo[: L - i]
+        m, shifted = self.m, _shifts(echo, self.m + max(lags))
         total = np.zeros(len(lags))
         for group, length in enumerate(self.lengths):
             W = weights[self.which == group].sum(axis=0)
@@ -251,6 +253,14 @@ class _Likelihood:
             runs * math.log(2 * math.pi * variance) + float(first @ first) / variance,
             iterations,
         )
+
+
+def _shifts(values: Floats, count: int) -> Floats:
+    """Return values moved back by 0, 1, …, `count` − 1 places, float64 [count, L]."""
+    shifted = np.zeros((count, len(values)))
+    for i in range(min(shifted.shape)):
+        shifted[i, i:] = values[: len(values) - i]
+    return shifted
 
 
 def _autoregression(found: Polynomials, values: Floats) -> Floats:

@@ -158,7 +158,7 @@ class Trainer:
             desk.index,
             history,
             drift,
-            drift or desk.archive.drift_declared(view),
+            drift or self._drift_declared(),
         )
         if drift:
             desk.report("drift", "the global model's errors grew on this node's rows")
@@ -166,18 +166,28 @@ class Trainer:
         return _BOUND.pack(update.base_model, update.n_samples) + payload_of(update)
 
     def _base(self) -> tuple[GlobalModel, tuple[PastUpdate, ...]]:
-        """Return the model in force and what nodes showed; an earlier model, which gate V4 still takes, if
-        nobody has sent that one until patience was over."""
+        """Return the model in force and what nodes showed. When patience is over, the newest model that there
+        is will do, which gate V4 still takes, and nothing of what nodes showed."""
         desk, view = self._desk, self._desk.view
         try:
             return desk.archive.base_model(view), desk.archive.history(desk.config, view)
         except NotFoundError:
             if desk.patient(eighths=1):
                 raise
-            for digest in desk.archive.earlier_models(desk.config, view):
+            for digest in (view.model, *desk.archive.earlier_models(desk.config, view)):
                 with suppress(NotFoundError):
                     return desk.archive.model(digest), ()
             raise
+
+    def _drift_declared(self) -> bool:
+        """Return whether the federation drifts; no, if nobody has said so until patience was over."""
+        desk = self._desk
+        try:
+            return desk.archive.drift_declared(desk.view)
+        except NotFoundError:
+            if desk.patient(eighths=1):
+                raise
+            return False
 
     def _committed(self) -> RoundEvidence | None:
         """Return what this node committed to in this round, if it did."""

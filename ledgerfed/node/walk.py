@@ -34,6 +34,7 @@ from ledgerfed.exchange.forgetting import age_weights, weighted_information
 from ledgerfed.fusion import personalise as forecaster_of
 from ledgerfed.fusion import predict, predictive
 from ledgerfed.models import Family, Fitted
+from ledgerfed.models.state_space import restarts
 from ledgerfed.protocol import transcript
 from ledgerfed.protocol.evidence import SignedLeaf
 from ledgerfed.protocol.federation import Federation
@@ -112,11 +113,14 @@ def fit_local(bench: Workbench, family: Family) -> LocalModel:
 def notices_drift(bench: Workbench, base: GlobalModel) -> bool:
     """Return whether the base model's one-step errors grew on the node's rows, from the holdout on (ADR 15).
 
-    The genesis model knows nothing, so nothing can have changed since.
+    The genesis model knows nothing, so nothing can have changed since. Of stays and batches one after another
+    only the last is looked at: another patient is not a drift.
     """
     if not base.contributors:
         return False
-    start, stop = int(np.argmax(bench.holdout.rows)), len(bench.train.rows)
+    stop, gap = len(bench.train.rows), bench.whole.basis.reach
+    first = int(np.flatnonzero(restarts(bench.whole.y[:stop], gap))[-1])
+    start = max(first, int(np.argmax(bench.holdout.rows)))
     rows = bench.whole.rows[start:stop]
     X, y = bench.whole.X[start:stop][rows], bench.whole.y[start:stop][rows]
     return drift_status(y - X @ coefficients(base, bench.probe)[0]).alarm

@@ -12,6 +12,7 @@ HEAVY = ("web3", "eth", "statsmodels", "scipy", "sqlalchemy", "fastapi", "numpy"
 NOT_FOR_AUDITORS = ("web3", "eth_account", "statsmodels", "scipy", "sqlalchemy", "fastapi")
 COMMANDS = (
     ("demo",),
+    ("evaluate",),
     ("devnet",),
     ("deploy",),
     ("node",),

@@ -75,10 +75,19 @@ def test_a_family_that_finds_no_fit_gives_way_to_least_squares_and_the_notes_say
     # 14 rows are too few for Markov switching, which says so
     case = case_of(PANELS, ("ar", "markov_switching"), train_on=14)
     for row in compare(case):
-        assert row.notes["replaced"] == 2
+        assert row.notes["replaced"] == 2.0
         assert [node.family for node in row.nodes] == ["ar", "arx", "ar", "arx"]
     for row in compare(replace(case, families=("ar", "arx"))):
         assert "replaced" not in row.notes
+
+
+def test_the_notes_count_the_nodes_whose_updates_a_gate_would_refuse() -> None:
+    few = PANELS[0].target.copy()
+    few[TEST_START - TRAIN : TEST_START - 17] = np.nan  # 17 rows less three lags, under 3 x 5
+    for row in compare(case_of((replace(PANELS[0], target=few), *PANELS[1:]))):
+        assert row.notes["too_few_samples"] == 1
+    for row in compare(case_of(PANELS)):
+        assert "too_few_samples" not in row.notes
 
 
 def test_a_node_that_finds_no_fit_at_all_is_named() -> None:

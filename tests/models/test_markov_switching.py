@@ -117,6 +117,19 @@ def test_regimes_variances_and_coefficients_are_recovered_and_the_calm_one_comes
     assert fitted.parameters == on_grid(fitted.parameters)
 
 
+@pytest.mark.parametrize(("means", "deviations"), [((-2, 2), (1, 1)), ((0, 0), (0.3, 2))])
+def test_regimes_that_differ_in_mean_or_in_variance_alone_are_found(
+    means: tuple[float, float], deviations: tuple[float, float]
+) -> None:
+    rng = np.random.default_rng(3)
+    _, _, regime = switching(400)
+    y = np.array(means)[regime] + np.array(deviations)[regime] * rng.normal(size=400)
+    found = fit_switching("test", y, np.empty((400, 0)), start(400))
+    order = np.argsort(found.intercepts if means[0] != means[1] else found.variances)
+    np.testing.assert_allclose(np.array(found.intercepts)[order], means, atol=0.5)
+    np.testing.assert_allclose(np.sqrt(found.variances)[order], deviations, rtol=0.2)
+
+
 def test_a_prediction_weighs_the_regimes_by_what_the_past_expects() -> None:
     fitted = FittedMarkovSwitching((), (-1.0, 1.0), (0.01, 0.01), (0.9, 0.8), ())
     y = np.array([-1.0, -1.0, 1.0, 1.0, np.nan, -1.0])
