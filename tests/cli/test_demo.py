@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from command_line import PROGRAM, ledgerfed
 
 from ledgerfed.audit import verify_bundle
@@ -90,6 +91,41 @@ def test_an_export_from_the_chain_equals_the_bundle_of_the_run(demonstration: De
     ended = ledgerfed("audit", "export", "--dir", str(directory), "-o", str(copy), "--json")
     assert ended.code == 0, ended.err
     assert copy.read_bytes() == Path(document["bundle"]).read_bytes()
+
+
+def test_a_workspace_of_one_scenario_refuses_another(demonstration: Demonstration) -> None:
+    directory, _ = demonstration
+    before = (directory / "seed").read_bytes()
+    ended = ledgerfed("demo", "--scenario", "health", "--seed", "3", "--dir", str(directory))
+    assert ended.code == 2
+    assert "seed and scenario 3 transit, not 3 health" in ended.err
+    assert (directory / "seed").read_bytes() == before
+
+
+def test_an_unknown_scenario_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    ended = ledgerfed("demo", "--scenario", "moon", "--dir", str(tmp_path / "w"))
+    assert ended.code == 4
+    assert "no scenario 'moon'; one of transit, health, industry" in ended.err
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["health", "industry"])
+def test_wards_and_dryers_walk_the_whole_ledgered_round(scenario: str, tmp_path: Path) -> None:
+    command = ["demo", "--scenario", scenario, "--seed", "3", "--rounds", "2", "--dir", str(tmp_path / "w")]
+    ended = ledgerfed(*command, "--json")
+    assert ended.code == 0, ended.err
+    document, hostile = ended.document, attackers(3)
+    assert document["scenario"] == scenario
+    assert document["verified"] is True
+    for entry in document["rounds"]:
+        assert entry["admitted"] == [node for node in range(8) if node not in hostile]
+        for refused in entry["rejected"]:
+            gates = ("V6:", "V5:") if hostile[refused["node"]] == "free rider" else ("V7:", "V5:")
+            assert refused["reason"].startswith(gates)
+    assert document["errors"]["personal"] < 1
+    assert document["errors"]["personal"] < document["errors"]["local"]
+    assert ledgerfed("audit", "verify", document["bundle"]).code == 0
 
 
 def test_an_interrupted_run_goes_on_and_ends_in_the_same_models_in_another_directory(

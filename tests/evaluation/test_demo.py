@@ -26,6 +26,10 @@ from ledgerfed.protocol.manifest import Reason
 from ledgerfed.series import align
 
 PAIRS = list(permutations(range(NODES), 2))
+WILD = {Reason.OUTLIER, Reason.UNSTABLE}
+"""A flipped model lies far from the others; where it is steep, it explodes too."""
+COPIED = {Reason.COPY, Reason.UNSTABLE}
+"""Who copies a flipped model has what is wrong with it too."""
 in_every_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 Trained = tuple[list[Workbench], list[LocalModel]]
 
@@ -43,11 +47,11 @@ def judge(scenario: DemoScenario, pair: tuple[int, int], rounds: int) -> None:
     attacks = {flipper: SignFlip(), rider: FreeRider(seed=flipper)}
     config = demo_config(NODES, scenario)
     for outcome in dry_rounds(config, *trained(scenario.name), attacks, rounds):
-        reasons = [verdict.reason for verdict in outcome.verdicts]
-        copied = Reason.BASE_COPY if outcome.round == 1 else Reason.COPY
-        expected = [Reason.ADMITTED] * NODES
-        expected[flipper], expected[rider] = Reason.OUTLIER, copied
-        assert reasons == expected, f"attackers {pair}, round {outcome.round}"
+        expected = [{Reason.ADMITTED}] * NODES
+        expected[flipper], expected[rider] = WILD, COPIED if outcome.round > 1 else {Reason.BASE_COPY}
+        for index, verdict in enumerate(outcome.verdicts):
+            where = f"attackers {pair}, round {outcome.round}, node {index}"
+            assert verdict.reason in expected[index], where
 
 
 @pytest.mark.parametrize("pair", PAIRS[::11], ids=str)
