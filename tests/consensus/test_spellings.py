@@ -1,4 +1,4 @@
-"""The same values in other bytes, or the same bytes about another base, are still somebody's own work (V6)."""
+"""The same values in other bytes, or the same bytes about another base, are still another's work (V6)."""
 
 from __future__ import annotations
 

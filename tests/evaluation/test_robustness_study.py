@@ -67,10 +67,22 @@ def test_newcomers_are_forecast_by_the_others_alone() -> None:
     )
 
 
+def test_a_rehearsal_is_paid_for() -> None:
+    nodes = tuple(train_or_replace(p) for p in participants(small()))
+    once, personal, mixed = (
+        METHODS[name](nodes, 0) for name in ("federated, global", PERSONAL, "federated, no harm")
+    )
+    for result in (personal, mixed):
+        assert result.rounds == 2 * once.rounds
+        assert result.bytes_up == 2 * once.bytes_up
+        assert result.bytes_down == 2 * once.bytes_down
+        assert result.wire_up == 2 * once.wire_up
+
+
 def test_the_study_prints_its_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = Line("transit-60", "1 years earlier", PERSONAL, 20, 0.8, 0.9, 0.95, 1.05)
+    line = Line("transit-60", "test year 1 earlier", PERSONAL, 20, 0.8, 0.9, 0.95, 1.05)
     monkeypatch.setattr(robustness_study, "study", lambda: iter([line]))
     assert robustness_study.main(["--json"]) == 0
     assert Line(**json.loads(capsys.readouterr().out)[0]) == line

@@ -47,7 +47,7 @@ def personal_models(nodes: Sequence[Trained], _: int) -> Result:
     """Each node's own coefficients: the global model as a prior, as strong as evidence and tail say."""
     found = rounds(tuple(nodes))
     mine = _personal(nodes, found[-1])
-    return sent(found, tuple(_prediction(node, own, r) for node, own, r in mine))
+    return _sent(found, tuple(_prediction(node, own, r) for node, own, r in mine))
 
 
 def no_harm_mixture(nodes: Sequence[Trained], _: int) -> Result:
@@ -60,7 +60,7 @@ def no_harm_mixture(nodes: Sequence[Trained], _: int) -> Result:
         alone = _prediction(node, own, rehearsed)
         mixed.append(replace(alone, mean=share * node.ahead + (1 - share) * alone.mean))
         shares.append(share)
-    return replace(sent(found, tuple(mixed)), notes={"native_share": float(np.mean(shares))})
+    return replace(_sent(found, tuple(mixed)), notes={"native_share": float(np.mean(shares))})
 
 
 @lru_cache(maxsize=1)
@@ -94,6 +94,18 @@ def _head(participant: Participant) -> Participant:
     test = train.rows & (np.arange(len(train.rows)) >= cut)
     head = train.within(Window(int(rows[0]), cut))
     return replace(participant, train=head, through=train, test=test, naive=train.y[test])
+
+
+def _sent(found: Sequence[Fused], predictions: tuple[Prediction, ...]) -> Result:
+    """Return the predictions with what the rounds cost a node: the rehearsal is as many again."""
+    once = sent(found, predictions)
+    return replace(
+        once,
+        rounds=2 * once.rounds,
+        bytes_up=2 * once.bytes_up,
+        bytes_down=2 * once.bytes_down,
+        wire_up=2 * once.wire_up,
+    )
 
 
 def _personal(nodes: Sequence[Trained], fused: Fused) -> list[tuple[Trained, Personal, Rehearsed]]:
