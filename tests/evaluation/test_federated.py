@@ -64,7 +64,9 @@ def test_one_liar_moves_the_honest_little_and_a_plain_sum_a_lot() -> None:
     found = harm(find_case("transit-60"))
     assert [h.claim for h in found] == list(CLAIMS)
     assert all(h.robust <= 1.02 for h in found)
+    assert found[0].plain > 1.001
     assert found[-1].plain > 2
+    assert found[0].plain < found[1].plain < found[2].plain
 
 
 def test_the_lines_about_the_exchange_hold_what_was_measured_against_the_limits() -> None:

@@ -122,6 +122,18 @@ def test_a_seasonal_naive_forecast_is_not_asked_beyond_its_season() -> None:
         participants(case, 8)
 
 
+def test_the_spread_of_the_naive_forecast_counts_complete_rows_alone() -> None:
+    weather = PANELS[0].modalities[0]
+    values = weather.values.copy()
+    values[TEST_START - 40 : TEST_START - 20] = np.nan
+    poorer = replace(weather, values=values, valid_for=0)
+    (node,) = participants(case_of((replace(PANELS[0], modalities=(poorer,)),)))
+    y, rows = node.train.y, node.train.rows
+    steps = (y[1:] - y[:-1])[rows[1:]]
+    assert rows.sum() == TRAIN - 20
+    assert node.naive_spread == pytest.approx(np.sqrt(np.mean(steps**2)))
+
+
 def test_all_methods_forecast_the_same_rows() -> None:
     rows = list(compare(case_of(PANELS)))
     counted = {tuple(len(node.errors) for node in row.nodes) for row in rows}
