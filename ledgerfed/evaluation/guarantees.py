@@ -102,7 +102,7 @@ def _lie(own: Information, theta: Floats, claim: int) -> Information:
 
 
 def _plain_sum(updates: Sequence[InformationUpdate]) -> Floats:
-    pooled = pool([(expand(update), ONE) for update in updates], PRIOR, updates[0].width)
+    pooled = pool([(expand(update), ONE) for update in updates], PRIOR << 96, updates[0].width)
     return np.ldexp(np.array(solve(pooled, THETA_SCALE).values, dtype=np.float64), -THETA_SCALE)
 
 

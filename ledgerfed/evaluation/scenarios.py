@@ -37,12 +37,18 @@ WEEKLY: Final = ("ar", "arma", "local_level", "structural", "markov_switching")
 """For a series with a week in it."""
 CHANNELS: Final = ("ar", "arx", "arma", "local_level", "dynamic_regression")
 """For a series with channels around it."""
+RIDERS_PRIOR: Final = 30
+"""Thirty rows of one unit, of all stations together: on earlier years the best of 1 to 1,000, since two
+months do not tell a season from a trend (`python -m ledgerfed.evaluation.prior_study`)."""
 Windows = Callable[[Panel], tuple[Window, Window]]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One comparison: `naive` is the lag of the naive forecast, `families` are dealt out to the nodes."""
+    """One comparison: `naive` is the lag of the naive forecast, `families` are dealt out to the nodes.
+
+    `prior` is what the model that knows nothing weighs in the sum, as the federation's configuration says.
+    """
 
     name: str
     scenario: str
@@ -51,6 +57,7 @@ class Case:
     windows: Windows
     naive: int
     families: tuple[str, ...] = LINEAR
+    prior: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +77,7 @@ class Participant:
     naive: Floats
     naive_spread: float
     past: Floats
+    prior: int = 1
 
     @property
     def answers(self) -> tuple[Floats, Floats]:
@@ -155,7 +163,7 @@ def _participant(case: Case, panel: Panel, basis: Basis, horizon: int) -> Partic
     moved = (whole.y - last)[train.rows][before]
     spread = float(np.sqrt(np.mean(moved * moved))) if moved.any() else 1.0
     naive = last[: test.stop][seen]
-    return Participant(panel.name, "", whole.within(train), through, seen, naive, spread, past)
+    return Participant(panel.name, "", whole.within(train), through, seen, naive, spread, past, case.prior)
 
 
 def _span(runs: Sequence[Window]) -> Window:
@@ -165,8 +173,8 @@ def _span(runs: Sequence[Window]) -> Window:
 FOUR_PATIENTS: Final = batches(slice(0, 4), slice(-2, None))
 """The first four patients of a ward of six to train on, the last two to forecast."""
 CASES: Final = (
-    Case("transit-60", "transit", TRANSIT_WEEKS, load_transit, last_days(60, 365), 7),
-    Case("transit-180", "transit", TRANSIT_WEEKS, load_transit, last_days(180, 365), 7),
+    Case("transit-60", "transit", TRANSIT_WEEKS, load_transit, last_days(60, 365), 7, prior=RIDERS_PRIOR),
+    Case("transit-180", "transit", TRANSIT_WEEKS, load_transit, last_days(180, 365), 7, prior=RIDERS_PRIOR),
     Case("heart-rate", "health", HEART_RATE, load_health_patients, hours(32, 48), 1),
     Case("heart-rate-all-channels", "health", ALL_CHANNELS, load_health_patients, hours(32, 48), 1),
     Case(
@@ -187,8 +195,26 @@ CASES: Final = (
     ),
     Case("ward-heart-rate", "health", HEART_RATE, load_health_wards, FOUR_PATIENTS, 1),
     Case("ward-all-channels", "health", ALL_CHANNELS, load_health_wards, FOUR_PATIENTS, 1),
-    Case("transit-60-mixed", "transit", TRANSIT_WEEKS, load_transit, last_days(60, 365), 7, WEEKLY),
-    Case("transit-180-mixed", "transit", TRANSIT_WEEKS, load_transit, last_days(180, 365), 7, WEEKLY),
+    Case(
+        "transit-60-mixed",
+        "transit",
+        TRANSIT_WEEKS,
+        load_transit,
+        last_days(60, 365),
+        7,
+        WEEKLY,
+        RIDERS_PRIOR,
+    ),
+    Case(
+        "transit-180-mixed",
+        "transit",
+        TRANSIT_WEEKS,
+        load_transit,
+        last_days(180, 365),
+        7,
+        WEEKLY,
+        RIDERS_PRIOR,
+    ),
     Case("heart-rate-mixed", "health", HEART_RATE, load_health_patients, hours(32, 48), 1, SERIES),
     Case(
         "dryer-power-mixed",

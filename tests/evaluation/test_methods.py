@@ -14,6 +14,7 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.evaluation.compare import METHODS, PERSONAL
 from ledgerfed.evaluation.methods import alone, averaging, federated, pooled
 from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, errors_of
+from ledgerfed.exchange.basis import MICRO
 from ledgerfed.models import load_family
 
 PANELS = tuple(panel(seed) for seed in range(4))
@@ -184,9 +185,23 @@ def test_the_weighted_median_is_where_half_the_weight_is_reached(nodes: tuple[Tr
 
 
 def test_a_node_of_much_better_quality_is_the_median(nodes: tuple[Trained, ...]) -> None:
-    heavy = replace(nodes[2], information=replace(nodes[2].information, s2=1e-9))
+    X, y = nodes[2].rows
+    theta = nodes[2].information.theta()
+    calm = replace(nodes[2].participant.train, y=nodes[2].participant.train.y.copy())
+    calm.y[calm.rows] = X @ theta + 1e-4 * (y - X @ theta)
+    heavy = replace(nodes[2], participant=replace(nodes[2].participant, train=calm), predictions=X @ theta)
     result = averaging.quality_weighted_median([*nodes[:2], heavy], 0)
-    np.testing.assert_allclose(coefficients(result, nodes), nodes[2].information.theta(), rtol=1e-6)
+    np.testing.assert_allclose(coefficients(result, nodes), theta, rtol=1e-3, atol=1e-4)
+
+
+def test_means_of_coefficients_do_not_depend_on_units_that_the_basis_pins() -> None:
+    plain, pinned = (
+        trained(replace(case_of(PANELS[:3]), basis=basis))
+        for basis in (BASIS, replace(BASIS, scale=3 * MICRO, centre=7 * MICRO))
+    )
+    for method in (averaging.scalar_weighted, averaging.quality_weighted_median):
+        for own, public in zip(method(plain, 0).predictions, method(pinned, 0).predictions, strict=True):
+            assert np.corrcoef(own.mean, public.mean)[0, 1] > 1 - 1e-6
 
 
 def test_the_scalar_weighted_mean_by_hand() -> None:

@@ -1,21 +1,27 @@
 """Averages of parameters, as others do it: the baselines that this federation should beat.
 
-All of them exchange coefficients on the basis. Only federated averaging demands that every node fits the same
-architecture; the other two take a native model by what it predicts (`Trained.information`).
+All of them exchange coefficients on the basis. Only federated averaging demands that every node fits the
+same architecture; the other two take a native model by what it predicts. A mean of coefficients depends on
+the units that they are in: where a basis pins public ones, which suit sums of information, these two work in
+each node's own units instead, which suit them better (`own_units`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from ledgerfed.evaluation.methods.pooled import rounds_to_centralized
-from ledgerfed.evaluation.methods.result import Result, Trained, linear_prediction
+from ledgerfed.evaluation.methods.result import Prediction, Result, Trained, linear_prediction
+from ledgerfed.exchange import information
 from ledgerfed.series.arrays import Floats
 
-LOCAL_STEPS: Final = 10
+LOCAL_STEPS: Final = (1, 10, 100)
+"""How many local steps a round may have; the nodes take what forecasts the last TAIL of their rows best."""
+TAIL: Final = 1 / 3
 ROUNDS: Final = 500
 NUMBER: Final = 8
 """Bytes of a coefficient as these methods send it, a double."""
@@ -24,37 +30,47 @@ NUMBER: Final = 8
 def federated_averaging(nodes: Sequence[Trained], _: int) -> Result:
     """FedAvg (McMahan et al. 2017, arXiv 1602.05629): local gradient steps, means weighted by rows.
 
-    ROUNDS rounds of `averages`, whose last parameters themselves forecast. Note: `rounds_to_centralized`.
+    ROUNDS rounds of `averages`, whose last parameters themselves forecast; the rounds that chose the number
+    of local steps are not counted. Notes: `rounds_to_centralized`, `local_steps`.
     """
-    thetas = averages(nodes, ROUNDS)
+    rows = [node.rows for node in nodes]
+    steps = min(LOCAL_STEPS, key=lambda number: _tail_loss(rows, number))
+    thetas = averages(rows, ROUNDS, steps)
     cost = ROUNDS * NUMBER * thetas.shape[1]
     predictions = tuple(linear_prediction(node, thetas[-1]) for node in nodes)
     arrived = rounds_to_centralized(nodes, thetas)
-    return Result(predictions, ROUNDS, cost, cost, notes={"rounds_to_centralized": float(arrived)})
+    notes = {"rounds_to_centralized": float(arrived), "local_steps": float(steps)}
+    return Result(predictions, ROUNDS, cost, cost, notes=notes)
 
 
-def averages(nodes: Sequence[Trained], rounds: int) -> Floats:
+def averages(rows: Sequence[tuple[Floats, Floats]], rounds: int, steps: int) -> Floats:
     """Return the averaged parameters after each round from zero, float64 [rounds, d].
 
-    Full batches, LOCAL_STEPS steps a round of size 1 / L with the largest curvature L of any node.
+    Full batches X [n, d], y [n] of each node, `steps` steps a round of size 1 / L with the largest curvature
+    L of any node. So many steps are one affine map of the parameters, made once.
     """
-    grams, moments, counts = _quadratics(nodes)
+    grams = np.array([X.T @ X / len(y) for X, y in rows])
+    moments = np.array([X.T @ y / len(y) for X, y in rows])
+    counts = np.array([float(len(y)) for _, y in rows])
     step = 1.0 / float(np.linalg.eigvalsh(grams)[:, -1].max())
+    once = np.eye(grams.shape[1]) - step * grams
+    factor, offset = np.tile(np.eye(grams.shape[1]), (len(rows), 1, 1)), np.zeros_like(moments)
+    for _ in range(steps):
+        factor, offset = once @ factor, np.einsum("kij,kj->ki", once, offset) + step * moments
+    share = counts / counts.sum()
+    mean_factor, mean_offset = np.einsum("k,kij->ij", share, factor), share @ offset
     thetas = np.zeros((rounds + 1, grams.shape[1]))
     for number in range(rounds):
-        local = np.tile(thetas[number], (len(nodes), 1))
-        for _ in range(LOCAL_STEPS):
-            local = local - step * (np.einsum("kij,kj->ki", grams, local) - moments)
-        thetas[number + 1] = counts @ local / counts.sum()
+        thetas[number + 1] = mean_factor @ thetas[number] + mean_offset
     return thetas[1:]
 
 
 def quality_weighted_median(nodes: Sequence[Trained], _: int) -> Result:
     """The median of each coefficient, nodes weighted by the inverse of their own training error."""
-    thetas = np.array([node.information.theta() for node in nodes])
-    quality = np.array([1.0 / node.information.s2 for node in nodes])
-    theta = np.array([_weighted_median(column, quality) for column in thetas.T])
-    return _one_round(nodes, theta)
+    views = [own_units(node) for node in nodes]
+    quality = np.array([1.0 / view.s2 for view in views])
+    thetas = np.array([view.theta for view in views])
+    return _one_round(nodes, views, np.array([_weighted_median(column, quality) for column in thetas.T]))
 
 
 def scalar_weighted(nodes: Sequence[Trained], _: int) -> Result:
@@ -62,21 +78,65 @@ def scalar_weighted(nodes: Sequence[Trained], _: int) -> Result:
 
     The full method weighs with precision matrices; its public code sends identity-shaped ones.
     """
-    thetas = np.array([node.information.theta() for node in nodes])
-    weights = np.array([node.information.n / node.information.s2 for node in nodes])
-    return _one_round(nodes, weights @ thetas / weights.sum())
+    views = [own_units(node) for node in nodes]
+    weights = np.array([len(node.rows[1]) / view.s2 for node, view in zip(nodes, views, strict=True)])
+    return _one_round(nodes, views, weights @ np.array([view.theta for view in views]) / weights.sum())
 
 
-def _one_round(nodes: Sequence[Trained], theta: Floats) -> Result:
-    predictions = tuple(linear_prediction(node, theta) for node in nodes)
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnUnits:
+    """A node's coefficients in units of its own training rows: `theta` float64 [d], noise variance `s2`.
+
+    A column x is (x - `centre`) / `scale` there, float64 [d] each; the target (y - `mean`) / `sd`.
+    """
+
+    theta: Floats
+    s2: float
+    centre: Floats
+    scale: Floats
+    mean: float
+    sd: float
+
+    def forecast(self, X: Floats, theta: Floats) -> Floats:
+        """Return what coefficients in such units say about rows X [n, d] of the node, float64 [n]."""
+        return np.asarray(self.mean + self.sd * ((X - self.centre) / self.scale @ theta))
+
+
+def own_units(node: Trained) -> OwnUnits:
+    """Return the node's regression in its own units, which are the basis' unless that pins public ones."""
+    X, y = node.rows
+    basis, d = node.participant.train.basis, X.shape[1]
+    centre, scale, mean, sd = np.zeros(d), np.ones(d), 0.0, 1.0
+    lags = len(basis.lags)
+    if basis.scale or basis.centre is not None:
+        mean, sd = float(y.mean()), float(y.std())
+        centre[:lags], scale[:lags] = mean, sd
+    for place, term in enumerate(basis.channels, start=lags):
+        if (term.scale or term.centre is not None) and np.ptp(X[:, place]) > 0:
+            centre[place], scale[place] = float(X[:, place].mean()), float(X[:, place].std())
+    response = node.exchange_weight * y + (1 - node.exchange_weight) * node.predictions
+    told = information((X - centre) / scale, (y - mean) / sd, (response - mean) / sd, 0.0)
+    return OwnUnits(told.theta(), told.s2, centre, scale, mean, sd)
+
+
+def _tail_loss(rows: Sequence[tuple[Floats, Floats]], steps: int) -> float:
+    cuts = [len(y) - round(TAIL * len(y)) for _, y in rows]
+    theta = averages([(X[:cut], y[:cut]) for cut, (X, y) in zip(cuts, rows, strict=True)], ROUNDS, steps)[-1]
+    return sum(
+        float(np.mean((y[cut:] - X[cut:] @ theta) ** 2)) for cut, (X, y) in zip(cuts, rows, strict=True)
+    )
+
+
+def _one_round(nodes: Sequence[Trained], views: Sequence[OwnUnits], theta: Floats) -> Result:
+    predictions = tuple(_prediction(node, view, theta) for node, view in zip(nodes, views, strict=True))
     return Result(predictions, 1, NUMBER * (len(theta) + 2), NUMBER * len(theta))
 
 
-def _quadratics(nodes: Sequence[Trained]) -> tuple[Floats, Floats, Floats]:
-    rows = [node.rows for node in nodes]
-    grams = np.array([X.T @ X / len(y) for X, y in rows])
-    moments = np.array([X.T @ y / len(y) for X, y in rows])
-    return grams, moments, np.array([float(len(y)) for _, y in rows])
+def _prediction(node: Trained, view: OwnUnits, theta: Floats) -> Prediction:
+    X, y = node.rows
+    sd = float(np.sqrt(np.mean((y - view.forecast(X, theta)) ** 2)))
+    mean = view.forecast(node.participant.answers[0], theta)
+    return Prediction(mean, np.full(len(mean), sd))
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:

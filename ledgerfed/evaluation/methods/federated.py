@@ -28,8 +28,8 @@ from ledgerfed.series.arrays import Floats
 
 ROUNDS: Final = 2
 """The second round measures each node's noise about the model of the first."""
-PRIOR: Final = demo.PRIOR << (96 - demo.PRECISION_SCALE)
-"""As `pool` takes it, at scale 2^-96."""
+PRIOR: Final = demo.PRIOR >> demo.PRECISION_SCALE
+"""The precision of the zero model in all, where a case names no other (`python -m …prior_study`)."""
 THETA_SCALE: Final = demo.THETA_SCALE
 _NOBODY: Final = bytes(32)
 
@@ -51,26 +51,29 @@ class Fused:
         return self.precision / max(sum(w > 0 for w in self.weights), 1)
 
 
-def fuse_exactly(informations: Sequence[Information]) -> Fused:
-    """Return the global model of a round: quantised, capped, weighed about the robust centre, summed."""
+def fuse_exactly(informations: Sequence[Information], prior: int = PRIOR) -> Fused:
+    """Return the global model of a round: quantised, capped, weighed about the robust centre, summed.
+
+    `prior` is the precision of the model that knows nothing.
+    """
     updates = [quantise(i, schema=_NOBODY, base_model=_NOBODY, family=_NOBODY[:4]) for i in informations]
     started = time.perf_counter()
-    theta, weights = combine(updates)
+    theta, weights = combine(updates, prior)
     seconds = time.perf_counter() - started
     messages = tuple(dequantise(update) for update in updates)
-    prior = np.eye(len(theta)) * demo.PRIOR / (1 << demo.PRECISION_SCALE)
-    precision = sum((w / ONE * m.precision() for w, m in zip(weights, messages, strict=True)), prior)
+    nothing = prior * np.eye(len(theta))
+    precision = sum((w / ONE * m.precision() for w, m in zip(weights, messages, strict=True)), nothing)
     size = len(encode_update(updates[0]))
     return Fused(theta, precision, weights, messages, size, seconds)
 
 
-def combine(updates: Sequence[InformationUpdate]) -> tuple[Floats, tuple[int, ...]]:
+def combine(updates: Sequence[InformationUpdate], prior: int = PRIOR) -> tuple[Floats, tuple[int, ...]]:
     """Return the exact global coefficients, float64 [d], and the Q16 weight of each update."""
     expanded = [expand(update) for update in updates]
     caps = _caps(updates, expanded)
-    centre = robust_centre(expanded, caps, PRIOR, THETA_SCALE)
+    centre = robust_centre(expanded, caps, prior << 96, THETA_SCALE)
     weights = tuple(cap * damping >> 16 for cap, damping in zip(caps, centre.weights, strict=True))
-    pooled = pool(zip(expanded, weights, strict=True), PRIOR, expanded[0].width)
+    pooled = pool(zip(expanded, weights, strict=True), prior << 96, expanded[0].width)
     values = solve(pooled, THETA_SCALE).values
     return np.ldexp(np.array(values, dtype=np.float64), -THETA_SCALE), weights
 
@@ -78,9 +81,10 @@ def combine(updates: Sequence[InformationUpdate]) -> tuple[Floats, tuple[int, ..
 @lru_cache(maxsize=1)
 def rounds(nodes: tuple[Trained, ...], number: int = ROUNDS) -> tuple[Fused, ...]:
     """Return the global model after each of so many rounds; kept, for both methods to share."""
-    found = [fuse_exactly([node.informed(None) for node in nodes])]
+    prior = nodes[0].participant.prior
+    found = [fuse_exactly([node.informed(None) for node in nodes], prior)]
     for _ in range(1, number):
-        found.append(fuse_exactly([node.informed(found[-1].theta) for node in nodes]))
+        found.append(fuse_exactly([node.informed(found[-1].theta) for node in nodes], prior))
     return tuple(found)
 
 
