@@ -45,7 +45,7 @@ def run_evaluate(
             file.unlink()
     found = runs.gather(_compute(wanted, kept, workers or os.cpu_count() or 1))
     lines = found.pop("lines")
-    (directory / "results.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    (directory / "results.json").write_text(json.dumps(found, separators=(",", ":")) + "\n", "utf-8")
     (directory / "results.csv").write_text(as_csv(found["rows"]), "utf-8")
     drawn = _draw(found, directory) if plots else []
     wrong = () if committed is None else runs.differences(found, committed, TOLERANCE)

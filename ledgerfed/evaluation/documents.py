@@ -43,7 +43,6 @@ def row_document(row: Row) -> dict[str, Any]:
             "ratio": _rounded(s.ratio),
             "to_own": _rounded(r),
             "rows": s.rows,
-            "coverage": [_rounded(c) for c in s.coverage],
         }
         for s, r in zip(row.nodes, row.to_own_by_node, strict=True)
     ]

@@ -87,7 +87,8 @@ def scalar_weighted(nodes: Sequence[Trained], _: int) -> Result:
 class OwnUnits:
     """A node's coefficients in units of its own training rows: `theta` float64 [d], noise variance `s2`.
 
-    A column x is (x - `centre`) / `scale` there, float64 [d] each; the target (y - `mean`) / `sd`.
+    A column x is (x - `centre`) / `scale` there, float64 [d] each; the target (y - `mean`) / `sd`. Channels
+    keep the units of the basis: of one that hardly moved there are no units of its own.
     """
 
     theta: Floats
@@ -111,9 +112,6 @@ def own_units(node: Trained) -> OwnUnits:
     if basis.scale or basis.centre is not None:
         mean, sd = float(y.mean()), float(y.std())
         centre[:lags], scale[:lags] = mean, sd
-    for place, term in enumerate(basis.channels, start=lags):
-        if (term.scale or term.centre is not None) and np.ptp(X[:, place]) > 0:
-            centre[place], scale[place] = float(X[:, place].mean()), float(X[:, place].std())
     response = node.exchange_weight * y + (1 - node.exchange_weight) * node.predictions
     told = information((X - centre) / scale, (y - mean) / sd, (response - mean) / sd, 0.0)
     return OwnUnits(told.theta(), told.s2, centre, scale, mean, sd)
