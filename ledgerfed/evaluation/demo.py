@@ -9,7 +9,7 @@ ledgerfed.evaluation.calibration` prints what honest nodes measured there beside
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Final
 
@@ -78,7 +78,11 @@ def demo_config(nodes: int = NODES, scenario: DemoScenario = TRANSIT) -> Federat
         committee=tuple(range(nodes)),
         min_updates=3,
         windows=WINDOWS,
-        gates=GATES,
+        gates=replace(
+            GATES,
+            outlier_factor=scenario.outlier_factor * ONE,
+            base_distance=ONE >> scenario.base_distance_bits,
+        ),
         genesis_reputation=Reputation(EARNED, EARNED),
         prior=PRIOR,
         theta_scale=THETA_SCALE,
