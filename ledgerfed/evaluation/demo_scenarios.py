@@ -117,6 +117,6 @@ INDUSTRY: Final = DemoScenario(
     outlier_factor=12,
     base_distance_bits=6,
 )
-"""Batches differ more than days: by the limits of transit an honest node is refused beside five of 56 pairs of
-attackers, by these beside none. They were set on the very batches that the nodes train on, not on others."""
+"""Batches differ more than days: by the limits of transit an honest node is refused beside five of 56 pairs
+of attackers, by these beside none. They were set on the very batches that the nodes train on."""
 SCENARIOS: Final = (TRANSIT, HEALTH, INDUSTRY)
