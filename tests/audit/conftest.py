@@ -173,6 +173,7 @@ class Walk:
     certificates: list[Certificate] = field(default_factory=list)
     evidences: list[RoundEvidence] = field(default_factory=list)
     rules: list[FederationConfig] = field(default_factory=list)
+    earlier: list[bytes] = field(default_factory=list)
     number: int = 1
     epoch: int = 0
     end: int = 0
@@ -316,7 +317,8 @@ class Walk:
         )
         held = {self.put(payload): payload for payload in payloads.values()}
         rules = self.decides_by or self.config
-        outcome = decide(RoundInput(rules, self.model, self.reputations, evidence, held, past, self.faulted))
+        standing = self.model, self.reputations, evidence, held, past, self.faulted
+        outcome = decide(RoundInput(rules, *standing, tuple(self.earlier)))
         evidence = evidence_lie(evidence)
         outcome = outcome_lie(replace(outcome, evidence=evidence.hash()))
         enclosed = [self.put(evidence.to_bytes()), self.put(outcome.manifest().to_bytes())]
@@ -328,6 +330,7 @@ class Walk:
         self.chain.emit(Certified, self.number, *enclosed[1:], outcome.reputation_root, self.t)
         self.end = self.chain.block + self.config.windows.challenge
         self.before = (self.model, self.reputations, self.faulted, enclosed, step)
+        self.earlier.insert(0, self.model.hash())
         self.model, self.reputations, self.faulted = outcome.model, outcome.reputations, frozenset()
         self.evidences.append(evidence)
         self.rules.append(self.config)
@@ -350,6 +353,7 @@ class Walk:
             for digest in enclosed:
                 del self.blobs[digest]
             self.evidences.pop()
+            self.earlier.pop(0)
             self.rules.pop()
             self.number -= 1
             history = [certified, step]

@@ -91,6 +91,11 @@ def test_predictions_keep_their_bits_of_the_largest(values, bits) -> None:
     assert update.precision == 5 << 15
 
 
+def test_a_prediction_that_would_round_up_beyond_its_bits_gets_a_smaller_exponent() -> None:
+    update = quantise_predictions(np.array([2047.6, 0.0]), 1.0, **IDS, bits=12)
+    assert (update.exponent, update.values) == (-1, (1024, 0))
+
+
 @pytest.mark.parametrize(
     ("values", "precision"), [([np.nan], 1.0), ([np.inf], 1.0), ([1.0], 0.0), ([1.0], np.inf), ([1e12], 1.0)]
 )
