@@ -87,7 +87,7 @@ def _claim(directory: Path, seed: str, *, fresh: bool) -> None:
     found = mark.read_bytes().decode("ascii", "backslashreplace").strip()
     if found != seed:
         raise ConfigurationError(
-            f"{directory} holds the demonstration with seed and scenario {found or 'unknown'}, not {seed}; "
+            f"{directory} holds the demonstration with seed {found or 'unknown'}, not {seed}; "
             "give those, another --dir, or --fresh to start over"
         )
 

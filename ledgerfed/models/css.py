@@ -118,7 +118,8 @@ class _Search:
         if len(moving) == 1:
             return values
         shape = (-1, self.runs, values.shape[-1] // self.runs)
-        filtered = self._filter(np.ones(1), moving, values.reshape(shape), axis=-1).reshape(values.shape)
+        filtered: Floats = self._filter(np.ones(1), moving, values.reshape(shape), axis=-1)
+        filtered = filtered.reshape(values.shape)
         return filtered if self.runs == 1 else filtered * self.counts
 
     def _at(self, x: Floats) -> _Point:
