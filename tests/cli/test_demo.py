@@ -98,7 +98,7 @@ def test_a_workspace_of_one_scenario_refuses_another(demonstration: Demonstratio
     before = (directory / "seed").read_bytes()
     ended = ledgerfed("demo", "--scenario", "health", "--seed", "3", "--dir", str(directory))
     assert ended.code == 2
-    assert "seed and scenario 3 transit, not 3 health" in ended.err
+    assert "seed 3 transit, not 3 health" in ended.err
     assert (directory / "seed").read_bytes() == before
 
 
