@@ -81,7 +81,7 @@ def demo_config(nodes: int = NODES, scenario: DemoScenario = TRANSIT) -> Federat
         gates=replace(
             GATES,
             outlier_factor=scenario.outlier_factor * ONE,
-            base_distance=ONE >> scenario.base_distance_bits,
+            base_distance=scenario.base_distance,
         ),
         genesis_reputation=Reputation(EARNED, EARNED),
         prior=PRIOR,

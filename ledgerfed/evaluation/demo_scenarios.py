@@ -19,6 +19,7 @@ from ledgerfed.evaluation.bases import WARD, dryer_basis
 from ledgerfed.evaluation.transit import DEMO_STATIONS, FAMILIES
 from ledgerfed.exchange import Basis
 from ledgerfed.exchange.basis import HELD
+from ledgerfed.protocol.score import ONE
 from ledgerfed.series import Panel, Split, Window, split
 
 NODES: Final = 8
@@ -29,8 +30,8 @@ class DemoScenario:
     """One scenario: `lacking` are the modalities that a node does without, by its index.
 
     `naive` is the lag of the naive forecast, and `caption` says over the errors what they are.
-    `outlier_factor` and `base_distance_bits` are the limits of the gates V7 and V6, as multiple of the median
-    distance and as 2^-bits.
+    `outlier_factor` (a multiple of the median distance) and `base_distance` (Q16) are the limits of the gates
+    V7 and V6.
     """
 
     name: str
@@ -42,7 +43,7 @@ class DemoScenario:
     caption: str
     lacking: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     outlier_factor: int = 8
-    base_distance_bits: int = 5
+    base_distance: int = ONE // 32
 
     def panels(self) -> tuple[Panel, ...]:
         """Return the panels of the nodes, without what they lack."""
@@ -115,7 +116,7 @@ INDUSTRY: Final = DemoScenario(
     "RMSE / naive RMSE on the last two batches (naive: the last reading)",
     {2: ("pressures",), 5: ("level", "pressures")},
     outlier_factor=12,
-    base_distance_bits=6,
+    base_distance=3 * ONE // 128,
 )
 """Batches differ more than days: by the limits of transit an honest node is refused beside five of 56 pairs
 of attackers, by these beside none. They were set on the very batches that the nodes train on."""

@@ -146,7 +146,7 @@ def test_text_csv_and_markdown_show_every_row(rows: dict[str, Row]) -> None:
 
 def test_documents_hold_plain_numbers_and_no_single_error(rows: dict[str, Row]) -> None:
     document = row_document(rows[PERSONAL])
-    assert set(document["nodes"][0]) == {"node", "family", "ratio", "to_own", "rows", "coverage"}
+    assert set(document["nodes"][0]) == {"node", "family", "ratio", "to_own", "rows"}
     assert [node["family"] for node in document["nodes"]] == ["ar", "arma", "local_level", "ar"]
     assert set(COLUMNS) <= set(document)
     assert all(isinstance(document[key], int | float) for key in COLUMNS)
