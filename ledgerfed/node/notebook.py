@@ -201,7 +201,7 @@ class Notebook:
         view = self.view
         for item in fragment.leaves:
             known = self.leaves.get(item.index)
-            if known is None:
+            if known is None or (known.leaf == item.leaf and known.deadline < item.deadline):
                 if self.is_signed(item):
                     self.leaves[item.index] = item
             elif known.leaf != item.leaf and self.is_signed(item):

@@ -18,6 +18,7 @@ from ledgerfed.protocol.hashing import to_hex
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.payload import update_hash
+from ledgerfed.protocol.typed_data import leaf_digest
 from ledgerfed.protocol.update import Update, payload_of
 
 COMMIT, DRAFT = "commit", "draft"
@@ -87,9 +88,23 @@ class Trainer:
             self._sat_out = opened_at
             desk.report("sit out", str(error))
             return
-        public = desk.notebook.fragment(leaves=fragment.leaves)
-        if desk.say_evidence("leaf", public):
-            desk.report("commit", to_hex(fragment.leaves[0].leaf))
+        leaf = self._good_for_this_window(fragment.leaves[0])
+        if desk.say_evidence("leaf", desk.notebook.fragment(leaves=(leaf,))):
+            desk.report("commit", to_hex(leaf.leaf))
+
+    def _good_for_this_window(self, leaf: SignedLeaf) -> SignedLeaf:
+        """Return the leaf with a signature that lasts to the end of the window.
+
+        On the branch on which it was signed the round may have opened earlier. The same leaf signed twice is
+        no equivocation.
+        """
+        desk, view = self._desk, self._desk.view
+        if leaf.deadline >= view.deadline:
+            return leaf
+        digest = leaf_digest(
+            view.federation, view.round, leaf.index, leaf.leaf, view.opened_at, view.deadline
+        )
+        return SignedLeaf(leaf.index, leaf.leaf, view.deadline, desk.ports.signer.sign_digest(digest))
 
     def while_sealed(self) -> None:
         """Force the leaf in if it is missing under the root; open it once the force window is over."""
