@@ -229,6 +229,7 @@ def test_a_leaf_that_is_void_before_the_seal_costs_nobody_else_the_round(world, 
         return replace(fragment, leaves=(replace(leaf, deadline=1),)).to_bytes()
 
     monkeypatch.setattr(trainer, "_commit", commit_void)
+    monkeypatch.setattr(trainer, "_good_for_this_window", lambda leaf: leaf)
     world.run(1)
     assert world.reasons(1) == ["admitted"] * 4, "not sealed, so its own node had to force it in"
     assert [p.index for p in world.seen if p.step == "force"] == [hostile]
