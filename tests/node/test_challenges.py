@@ -255,6 +255,7 @@ def test_a_set_with_the_right_root_and_wrong_signatures_is_not_taken_for_the_sea
     assert page.sealed == known.sealed
 
 
+@pytest.mark.slow
 def test_who_is_seated_again_can_be_convicted_again(new_world) -> None:
     world = new_world(owner=OWNER.address)
     world.start()
