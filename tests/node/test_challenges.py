@@ -255,8 +255,7 @@ def test_a_set_with_the_right_root_and_wrong_signatures_is_not_taken_for_the_sea
     assert page.sealed == known.sealed
 
 
-@pytest.mark.slow
-def test_who_is_seated_again_can_be_convicted_again(new_world) -> None:
+def test_who_is_seated_again_with_the_same_key_is_convicted_again(new_world) -> None:
     world = new_world(owner=OWNER.address)
     world.start()
     hostile = (world.relayer() + 1) % 4
@@ -265,9 +264,11 @@ def test_who_is_seated_again_can_be_convicted_again(new_world) -> None:
     world.run(1, until=lambda: bool(world.view().removed))
     world.announce(world.config, {})
     world.run(9, until=lambda: world.view().epoch == 1)
-    assert (world.view().removed, world.view().convicted) == (frozenset(), frozenset())
-    last = world.view().round
-    world.run(last, until=lambda: all(a._desk.notebook.sealed for a in world.agents.values()))
-    world.agents[hostile]._desk.ports.transport.publish(EVIDENCE, hostile, second_leaf(world, hostile))
-    world.run(last, until=lambda: bool(world.view().removed))
-    assert world.view().removed == {hostile}
+    if not world.view().removed:  # else whoever still holds the old proof, which binds the key, came first
+        last = world.view().round
+        world.run(last, until=lambda: all(a._desk.notebook.sealed for a in world.agents.values()))
+        world.agents[hostile]._desk.ports.transport.publish(EVIDENCE, hostile, second_leaf(world, hostile))
+        world.run(last, until=lambda: bool(world.view().removed))
+    assert (world.view().removed, world.view().convicted) == ({hostile}, {hostile})
+    proofs = [progress for progress in world.seen if progress.step.startswith("challenge")]
+    assert len(proofs) == 2, "one for each epoch: seating everybody again makes nobody immune"
