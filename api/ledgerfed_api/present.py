@@ -70,6 +70,8 @@ def round_detail(view: View, found: RoundRecord, verdicts: list[UpdateRecord]) -
         rejected=rejected if known else None,
         drift=None if manifest is None else schemas.Drift(**manifest.drift.document()),
         stabilised=None if manifest is None else manifest.stabilised,
+        aggregation=None if manifest is None else schemas.Aggregation(**manifest.aggregation.document()),
+        scorers=None if manifest is None else [schemas.Scorer(**s.document()) for s in manifest.scorers],
         fallen=[fallen(record) for record in read_fallen(view.connection, view.id, found.number)],
     )
 

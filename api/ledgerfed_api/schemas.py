@@ -295,6 +295,23 @@ class Drift(Schema):
     declared: bool = Field(description="Enough of them for a drift of the federation")
 
 
+class Aggregation(Schema):
+    """The robust rule of a round, and how many hostile updates it was to stand."""
+
+    rule: str
+    hostile: int
+    mixing: bool = Field(description="Every update was first averaged with its nearest neighbours")
+
+
+class Scorer(Schema):
+    """What a round found about one committee member's scores."""
+
+    index: int
+    conduct: Literal["heard", "absent", "unrevealed", "outlier", "collusion", "proven-fault"]
+    voice: int = Field(description="How often each of its scores stands among those heard")
+    deviation: int | None = Field(description="Q16 distance from the medians; null where nothing was scored")
+
+
 class Round(RoundSummary):
     """A round with what it decided."""
 
@@ -306,6 +323,8 @@ class Round(RoundSummary):
     stabilised: int | None = Field(
         description="Q16 factor by which the roots of the model were contracted; null if they lay inside"
     )
+    aggregation: Aggregation | None = Field(description="Null until the documents are here")
+    scorers: list[Scorer] | None = Field(description="One line a committee member, by ascending index")
     fallen: list[Fallen] = Field(description="Certificates of the round that disputes voided")
 
 

@@ -9,16 +9,18 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ledgerfed.aggregation.rational import solve_half_even
-from ledgerfed.protocol.fixedpoint import FixedVector, divide_half_even
+from ledgerfed.protocol.fixedpoint import FixedVector, divide_half_even, shift_half_even
 from ledgerfed.protocol.payload import EXPONENT_MAX, InformationUpdate
 
 ROW_SCALE = EXPONENT_MAX
 PRODUCT_SCALE = 2 * ROW_SCALE
 WEIGHT_SCALE = 16
+GRAM_BITS = 51
+"""Rules on a Gram matrix take entries below 2^52; rounding may add one bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,44 @@ def distance(information: ExactInformation, theta: FixedVector) -> int:
         error = (information.z[i] << theta.scale) - fitted
         total += error * error
     return divide_half_even(total << 16, information.width << (2 * (ROW_SCALE + theta.scale)))
+
+
+def gram_about(
+    updates: Sequence[ExactInformation], caps: Sequence[int], prior: int, base: FixedVector
+) -> list[list[int]]:
+    """Return (theta_i - base)' M (theta_j - base), with M the sum of everybody's capped information.
+
+    Args:
+        updates: n of them; theta_i is the solution of the capped update about the prior.
+        caps: Q16 factors that cap the claimed information.
+        prior: precision of the zero model, at scale 2^-96.
+        base: the base model.
+
+    Returns:
+        n by n integers below 2^GRAM_BITS in absolute value, on a common binary grid.
+    """
+    pairs = list(zip(updates, caps, strict=True))
+    beyond = [
+        tuple(
+            a - b
+            for a, b in zip(solve(pool([p], prior, p[0].width), base.scale).values, base.values, strict=True)
+        )
+        for p in pairs
+    ]
+    metric = pool(pairs, 0, len(base.values)).gram
+    turned = [[sum(m * x for m, x in zip(row, vector, strict=True)) for row in metric] for vector in beyond]
+    return on_common_grid([[_dot(left, right) for right in turned] for left in beyond])
+
+
+def on_common_grid(gram: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return the entries shifted right, half to even, until all fit GRAM_BITS bits."""
+    largest = max(abs(value) for row in gram for value in row)
+    shift = max(0, largest.bit_length() - GRAM_BITS)
+    return [[shift_half_even(value, shift) for value in row] for row in gram]
+
+
+def _dot(left: Sequence[int], right: Sequence[int]) -> int:
+    return sum(a * b for a, b in zip(left, right, strict=True))
 
 
 def aligned(left: ExactInformation, right: ExactInformation, bits: int) -> bool:

@@ -7,10 +7,10 @@ The pool is a weighted mean, rounded once; no system of equations is solved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ledgerfed.aggregation.information import PRODUCT_SCALE, ROW_SCALE, WEIGHT_SCALE
+from ledgerfed.aggregation.information import PRODUCT_SCALE, ROW_SCALE, WEIGHT_SCALE, on_common_grid
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.fixedpoint import FixedVector, divide_half_even
 from ledgerfed.protocol.predictions import PRECISION_SCALE, PredictionsUpdate
@@ -88,6 +88,15 @@ def distance(predictions: ExactPredictions, theta: FixedVector) -> int:
     total = sum(error * error for error in _differences(predictions, theta)) * predictions.precision
     scale = PRODUCT_SCALE + 2 * (ROW_SCALE + theta.scale)
     return divide_half_even(total << 16, predictions.width << scale)
+
+
+def gram_about(updates: Sequence[ExactPredictions], base: FixedVector) -> list[list[int]]:
+    """Return the inner products of the predictions' differences from the base model, n by n.
+
+    Predictions have one metric for everybody, whatever precision they claim.
+    """
+    beyond = [_differences(update, base) for update in updates]
+    return on_common_grid([[sum(a * b for a, b in zip(x, y, strict=True)) for y in beyond] for x in beyond])
 
 
 def aligned(left: ExactPredictions, right: ExactPredictions, base: FixedVector, bits: int) -> bool:

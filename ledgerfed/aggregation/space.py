@@ -6,7 +6,7 @@ about 1.0 for the truth in every space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -39,8 +39,10 @@ P = TypeVar("P")
 class Space(Generic[U, C, P]):
     """expand: an update to integers. pool: contributions with their Q16 weights about a prior precision at
     2^-96. solve: the pooled model on a grid. precision: what stands behind it. distance: whitened, per
-    component, Q16. aligned: whether two contributions are copies, seen from the base model. noise: the
-    residual per sample that an update claims, Q16; None in a space without residuals.
+    component, Q16. gram: the inner products of what contributions (with their Q16 caps) say beyond the base
+    model, for the rules that work on distances between updates. aligned: whether two contributions are
+    copies, seen from the base model. noise: the residual per sample that an update claims, Q16; None in a
+    space without residuals.
     """
 
     expand: Callable[[U], C]
@@ -48,6 +50,7 @@ class Space(Generic[U, C, P]):
     solve: Callable[[P, int], FixedVector]
     precision: Callable[[P, int], FixedVector]
     distance: Callable[[C, FixedVector], int]
+    gram: Callable[[Sequence[C], Sequence[int], int, FixedVector], list[list[int]]]
     aligned: Callable[[C, C, FixedVector, int], bool]
     noise: Callable[[U], int | None]
 
@@ -68,6 +71,7 @@ COEFFICIENTS = Space(
     information.solve,
     information.precision_triangle,
     information.distance,
+    information.gram_about,
     _aligned_rows,
     _noise_per_sample,
 )
@@ -77,6 +81,7 @@ PROBE = Space(
     predictions.solve,
     predictions.precision,
     predictions.distance,
+    lambda updates, _caps, _prior, base: predictions.gram_about(updates, base),
     predictions.aligned,
     lambda _: None,
 )

@@ -60,6 +60,12 @@ def robust_centre(
     return RobustCentre(theta, distances, _damping(updates, theta, space))
 
 
+def damping(distance: int, median: int) -> int:
+    """Return the Q16 pull of an update at a Q16 distance from the centre, where `median` is usual."""
+    knee = KNEE * median
+    return ONE if distance <= knee else (knee << 16) ** 2 // (distance * distance) >> 16
+
+
 def _medoid(
     updates: Sequence[Contribution],
     caps: Sequence[int],
@@ -81,5 +87,5 @@ def _damping(
     updates: Sequence[Contribution], theta: FixedVector, space: Space[Any, Any, Any]
 ) -> tuple[int, ...]:
     distances = [space.distance(update, theta) for update in updates]
-    knee = KNEE * max(ONE, lower_median(distances))
-    return tuple(ONE if d <= knee else (knee << 16) ** 2 // (d * d) >> 16 for d in distances)
+    median = max(ONE, lower_median(distances))
+    return tuple(damping(distance, median) for distance in distances)

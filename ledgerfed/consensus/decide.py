@@ -3,42 +3,39 @@
 Rules:
 - at least 2f + 1 score reveals, or the round aborts;
 - V3 an update counts as available when f + 1 reveals hold it;
-- V7 a survivor of V1-V6 is an outlier when its whitened distance from the robust centre exceeds
-  `outlier_factor` times the lower median of the distances (a median below 1.0 counts as 1.0);
-- V8 of at least 2f + 1 scores the lower median reaches `score_floor`; the node's own reveal counts towards
-  the number but is not heard, so that f silent validators of 3f + 1 leave no member unscored;
-- weight = cap on claimed information * cap on claimed samples * influence of reputation * damping with the
-  distance from the centre * discount for each model that its base lies behind, Q16;
-- fewer than `min_updates` updates with weight abort the round: never silently a plain mean;
+- V7 a survivor of V1-V6 is no outlier, and weighs what `standing` says;
+- V8 the median of the scores that `scores` hears reaches `score_floor`;
+- fewer than `min_updates` updates with a say abort the round, and so do too few for the rule to stand its
+  number of hostile ones: never silently a plain mean;
 - the new model is the exact weighted pool of the admitted information; roots of its autoregression beyond
   `model_root_bound` are contracted inside (`consensus.stability`); an aborted round changes nothing;
-- the federation drifts when at least two admitted updates, more than f, and a share of `drift_share` say that
-  they do: a false flag costs its author nothing, so f liars must not be enough, whoever is absent.
+- the federation drifts when at least two admitted updates with weight, more than f, and a share of
+  `drift_share` say that they do: a false flag costs its author nothing, so f liars must not be enough,
+  whoever is absent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ledgerfed.aggregation.information import ratio_cap
-from ledgerfed.aggregation.space import Contribution
-from ledgerfed.aggregation.whitened import RobustCentre, robust_centre
 from ledgerfed.consensus import reputation as rule
-from ledgerfed.consensus.gates import MEASURE_MAX, Candidate, RoundInput, order_key, pass_gates
+from ledgerfed.consensus.gates import MEASURE_MAX, Candidate, RoundInput, pass_gates
+from ledgerfed.consensus.scores import heard, scorers, validated
 from ledgerfed.consensus.stability import stabilise
+from ledgerfed.consensus.standing import Standing, information_of, standings, weights
 from ledgerfed.errors import InvalidValueError, RoundAbortedError
-from ledgerfed.protocol.manifest import Drift, Outcome, Reason, Verdict
+from ledgerfed.protocol.manifest import Drift, Outcome, Reason, Scorer, Verdict
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.reputation import Reputation
-from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, lower_median
+from ledgerfed.protocol.score import NOT_HELD, lower_median
 
 
 def decide(given: RoundInput) -> Outcome:
     """Return the outcome of a round from authenticated evidence.
 
     Raises:
-        RoundAbortedError: too few reveals, too few verified updates with weight, or a sum of them that does
+        RoundAbortedError: too few reveals, too few verified updates with a say, or a sum of them that does
             not fit the grid of the model.
     """
     reveals = given.evidence.reveals
@@ -46,13 +43,13 @@ def decide(given: RoundInput) -> Outcome:
     if len(reveals) < needed:
         raise RoundAbortedError(f"{len(reveals)} score reveals, {needed} are needed; the round aborts")
     candidates = pass_gates(given, available(given))
-    survivors = [c for c in candidates if c.reason is None]
     try:
-        centre = _centre(given, survivors)
-        verdicts = tuple(_judge(given, c, centre) for c in candidates)
+        found = standings(given, [c for c in candidates if c.reason is None])
+        verdicts = _weighed(given, candidates, [_judge(given, c, found) for c in candidates], found)
         model, stabilised = _aggregate(given, candidates, verdicts)
     except InvalidValueError as error:
         raise RoundAbortedError(f"the updates have no common solution; the round aborts: {error}") from error
+    conduct = scorers(given, verdicts)
     return Outcome(
         federation=given.evidence.federation,
         round=given.evidence.round,
@@ -60,21 +57,13 @@ def decide(given: RoundInput) -> Outcome:
         evidence=given.evidence.hash(),
         verdicts=verdicts,
         model=model,
-        reputations=_new_reputations(given, verdicts),
+        reputations=_new_reputations(given, verdicts, conduct),
         depth=given.config.depth,
         drift=_drift(given, candidates, verdicts),
         stabilised=stabilised,
+        aggregation=given.config.aggregation,
+        scorers=conduct,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """Where a survivor stands: cap on its information, distance from the centre, damping, limit; all Q16."""
-
-    cap: int
-    distance: int
-    damping: int
-    limit: int
 
 
 def available(given: RoundInput) -> frozenset[int]:
@@ -97,101 +86,62 @@ def available(given: RoundInput) -> frozenset[int]:
     return frozenset(found)
 
 
-def _centre(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int, _Standing]:
-    if not survivors:
-        return {}
-    seed = given.evidence.opened_at
-    ordered = sorted(survivors, key=lambda c: order_key(seed, c.index))
-    information = [_information(c) for c in ordered]
-    caps = _caps(given, ordered, information)
-    centre: RobustCentre = robust_centre(
-        information, caps, given.prior, given.config.theta_scale, given.space
-    )
-    median = max(ONE, lower_median(centre.distances))
-    limit = median * given.config.gates.outlier_factor >> 16
-    rows = zip(ordered, caps, centre.distances, centre.weights, strict=True)
-    return {c.index: _Standing(cap, distance, damping, limit) for c, cap, distance, damping in rows}
-
-
-def _caps(
-    given: RoundInput, survivors: Sequence[Candidate], information: Sequence[Contribution]
-) -> list[int]:
-    """Return per survivor the Q16 factor that caps claimed information and claimed samples."""
-    gates = given.config.gates
-    traces = [item.trace for item in information]
-    samples = [c.opening.n_samples for c in survivors if c.opening]
-    trace, count = lower_median(traces), lower_median(samples)
-    return [
-        ratio_cap(t, gates.trace_cap, trace) * ratio_cap(n, gates.sample_cap, count) >> 16
-        for t, n in zip(traces, samples, strict=True)
-    ]
-
-
-def _judge(given: RoundInput, candidate: Candidate, standings: Mapping[int, _Standing]) -> Verdict:
+def _judge(given: RoundInput, candidate: Candidate, found: Mapping[int, Standing]) -> Verdict:
     if candidate.reason is not None:
         return Verdict(candidate.index, candidate.reason, measures=candidate.measures)
-    standing = standings[candidate.index]
+    standing = found[candidate.index]
     measures = {**dict(candidate.measures), "distance": standing.distance, "distance_limit": standing.limit}
     verdict = Verdict(
         candidate.index,
         Reason.ADMITTED,
         measures=tuple(sorted((name, min(value, MEASURE_MAX)) for name, value in measures.items())),
     )
-    heard = _heard(given, candidate.index)
-    if heard:
-        verdict = replace(verdict, score=lower_median(heard), heard=heard)
+    scores = heard(given, candidate.index)
+    if scores:
+        verdict = replace(verdict, score=lower_median(scores), heard=scores)
     if standing.distance > standing.limit:
         return replace(verdict, reason=Reason.OUTLIER)
     if verdict.score is None:
         return replace(verdict, reason=Reason.UNSCORED)
     if verdict.score < given.config.gates.score_floor:
         return replace(verdict, reason=Reason.LOW_SCORE)
-    influence = rule.influence(given.reputations[candidate.index])
-    weight = (standing.cap * standing.damping >> 16) * influence >> 16
-    return replace(verdict, weight=_discounted(given, weight, candidate.staleness))
+    return verdict
 
 
-def _discounted(given: RoundInput, weight: int, staleness: int) -> int:
-    for _ in range(staleness):
-        weight = weight * given.config.gates.stale_discount >> 16
-    return weight
+def _weighed(
+    given: RoundInput,
+    candidates: Sequence[Candidate],
+    judged: Sequence[Verdict],
+    found: Mapping[int, Standing],
+) -> tuple[Verdict, ...]:
+    """Return the verdicts with the weights of the admitted.
 
-
-def _heard(given: RoundInput, index: int) -> tuple[int, ...]:
-    """Return the scores that others gave to `index`, by ascending index; none when they are too few.
-
-    Its own reveal counts towards the 2f + 1 without being heard. So 2f scores can be enough: their lower
-    median is at most the best honest score even if f lie, and f silent validators leave no member unscored.
+    Raises:
+        RoundAbortedError: too few of them have a say.
     """
-    scores, revealed = [], 0
-    for reveal in given.evidence.reveals:
-        score = reveal.scores[index]
-        if reveal.index == index:
-            revealed = 1
-        elif score not in (NOT_HELD, GATED):
-            scores.append(score)
-    enough = len(scores) + revealed > 2 * given.config.faults
-    return tuple(scores) if enough else ()
+    admitted = [c for c, v in zip(candidates, judged, strict=True) if v.admitted]
+    votes = sum(found[c.index].votes for c in admitted)
+    if votes < given.config.min_updates:
+        raise RoundAbortedError(
+            f"{votes} verified updates with weight, {given.config.min_updates} are needed; the round aborts"
+        )
+    given_weights = weights(given, admitted, found)
+    return tuple(replace(v, weight=given_weights.get(v.index, 0)) for v in judged)
 
 
 def _aggregate(
     given: RoundInput, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]
 ) -> tuple[GlobalModel, int | None]:
     """Return the new model, and what its roots were contracted by if they lay beyond the bound."""
-    admitted = [
-        (_information(c), v.weight) for c, v in zip(candidates, verdicts, strict=True) if v.weight > 0
+    weighed = [
+        (information_of(c), v.weight) for c, v in zip(candidates, verdicts, strict=True) if v.weight > 0
     ]
-    if len(admitted) < given.config.min_updates:
-        raise RoundAbortedError(
-            f"{len(admitted)} verified updates with weight, {given.config.min_updates} are needed; "
-            "the round aborts"
-        )
     space = given.space
-    pooled = space.pool(admitted, given.prior, given.config.width)
+    pooled = space.pool(weighed, given.prior, given.config.width)
     exact = space.solve(pooled, given.config.theta_scale)
     theta, stabilised = stabilise(exact, given.config.lags, given.config.gates.model_root_bound)
     precision = space.precision(pooled, given.config.precision_scale)
-    model = GlobalModel(given.config.schema, len(admitted), theta, precision, given.base.kind)
+    model = GlobalModel(given.config.schema, len(weighed), theta, precision, given.base.kind)
     return model, stabilised
 
 
@@ -199,14 +149,16 @@ def _drift(given: RoundInput, candidates: Sequence[Candidate], verdicts: Sequenc
     flags = [
         c.update is not None and c.update.drift
         for c, v in zip(candidates, verdicts, strict=True)
-        if v.admitted
+        if v.weight > 0
     ]
     flagged, of = sum(flags), len(flags)
     enough = flagged << 16 >= given.config.gates.drift_share * of
     return Drift(flagged, of, enough and flagged > max(1, given.config.faults))
 
 
-def _new_reputations(given: RoundInput, verdicts: Sequence[Verdict]) -> tuple[Reputation, ...]:
+def _new_reputations(
+    given: RoundInput, verdicts: Sequence[Verdict], conduct: Sequence[Scorer]
+) -> tuple[Reputation, ...]:
     floor = given.config.gates.score_floor
     trained = [
         rule.train_step(
@@ -217,30 +169,4 @@ def _new_reputations(given: RoundInput, verdicts: Sequence[Verdict]) -> tuple[Re
         )
         for v in verdicts
     ]
-    return tuple(_validated(given, verdicts, index, r) for index, r in enumerate(trained))
-
-
-def _validated(
-    given: RoundInput, verdicts: Sequence[Verdict], index: int, reputation: Reputation
-) -> Reputation:
-    if index in given.faulted:  # whoever has left the committee since answers for it too
-        return rule.faulty_validator_step(reputation)
-    if index not in given.config.committee:
-        return reputation
-    if all(item.index != index for item in given.evidence.commitments):
-        return rule.absent_validator_step(reputation)
-    reveal = next((r for r in given.evidence.reveals if r.index == index), None)
-    if reveal is None:
-        return rule.validate_step(reputation, None)
-    medians = {v.index: v.score for v in verdicts if v.score is not None and v.index != index}
-    heard = [i for i in medians if reveal.scores[i] not in (NOT_HELD, GATED)]
-    if not heard:
-        return rule.absent_validator_step(reputation)
-    deviation = rule.deviation([reveal.scores[i] for i in heard], [medians[i] for i in heard])
-    return rule.validate_step(reputation, deviation, len(heard), len(medians))
-
-
-def _information(candidate: Candidate) -> Contribution:
-    if candidate.information is None:
-        raise InvalidValueError(f"update {candidate.index} was not decoded")
-    return candidate.information
+    return tuple(validated(given, verdicts, conduct, index, r) for index, r in enumerate(trained))

@@ -27,6 +27,7 @@ from ledgerfed.node import UpdateMaker
 from ledgerfed.protocol.canonical import canonical_json
 from ledgerfed.protocol.configuration import FederationConfig, Gates, Windows
 from ledgerfed.protocol.reputation import Evidence, Reputation
+from ledgerfed.protocol.rule import Aggregation, Rule
 from ledgerfed.protocol.score import ONE
 
 ROUNDS: Final = 3
@@ -57,6 +58,12 @@ EARNED: Final = Evidence(6 * ONE, ONE)
 """What a member of the genesis registry starts with: six good rounds and one bad, R = 0.64."""
 
 
+def hostile_bound(nodes: int) -> int:
+    """Return how many hostile nodes a federation of so many is set up to stand: as many as its committee may
+    hold faulty ones, floor((n - 1) / 3)."""
+    return (nodes - 1) // 3
+
+
 @dataclass(frozen=True, slots=True)
 class NodeErrors:
     """RMSE / naive RMSE of one node on its test window, by method; `node` is its name."""
@@ -69,14 +76,15 @@ class NodeErrors:
 
 
 def demo_config(nodes: int = NODES, scenario: DemoScenario = TRANSIT) -> FederationConfig:
-    """Return the configuration: all nodes validate, at least three verified updates make a round."""
+    """Return the configuration: all nodes validate; the verified updates of a majority of what may be
+    left make a round."""
     return FederationConfig(
         name=scenario.name,
         basis=canonical_json(scenario.basis.document()),
         width=scenario.basis.width,
         depth=max(1, (nodes - 1).bit_length()),
         committee=tuple(range(nodes)),
-        min_updates=3,
+        min_updates=2 * hostile_bound(nodes) + 1,
         windows=WINDOWS,
         gates=replace(
             GATES,
@@ -87,6 +95,7 @@ def demo_config(nodes: int = NODES, scenario: DemoScenario = TRANSIT) -> Federat
         prior=PRIOR,
         theta_scale=THETA_SCALE,
         precision_scale=PRECISION_SCALE,
+        aggregation=Aggregation(Rule.REDESCENDING, hostile_bound(nodes)),
     )
 
 

@@ -20,6 +20,7 @@ from ledgerfed.protocol.model import GlobalModel, genesis_model
 from ledgerfed.protocol.payload import INFORMATION, MAX_WIDTH
 from ledgerfed.protocol.predictions import PREDICTIONS
 from ledgerfed.protocol.reputation import Reputation
+from ledgerfed.protocol.rule import DECLARATIONS, Aggregation
 from ledgerfed.protocol.score import ONE
 from ledgerfed.protocol.update import Exchange
 
@@ -101,7 +102,7 @@ class FederationConfig:
     is the precision of the zero model at scale 2^-precision_scale. `genesis_reputation` is what every member
     of the genesis registry starts with; later joiners start at zero evidence. `committee` are the registry
     indices of the validators, ascending; a seat is a place in it. `leaves_on_chain` says how a round is
-    sealed.
+    sealed. `aggregation` is the robust rule; `min_updates` must be enough for it.
     """
 
     name: str
@@ -118,6 +119,7 @@ class FederationConfig:
     precision_scale: int
     leaves_on_chain: bool = False
     exchange: Exchange = Exchange.INFORMATION
+    aggregation: Aggregation = Aggregation()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 64:
@@ -138,6 +140,12 @@ class FederationConfig:
         if not isinstance(self.leaves_on_chain, bool):
             raise InvalidValueError(f"leaves_on_chain must be true or false, got {self.leaves_on_chain!r}")
         require_range("min_updates", self.min_updates, 1, 1 << self.depth)
+        if not DECLARATIONS[self.aggregation.rule].weighs:
+            raise InvalidValueError(
+                f"{self.aggregation.rule} needs coordinates that mean the same for everybody; for what a "
+                "federation exchanges name a rule that weighs whole updates"
+            )
+        self.aggregation.require(self.min_updates)
         require_range("the prior precision", self.prior, 1, (1 << 62) - 1)
         require_range("the theta scale", self.theta_scale, 0, 62)
         require_range("the precision scale", self.precision_scale, 0, 62)
@@ -217,6 +225,7 @@ class FederationConfig:
             "precision_scale": self.precision_scale,
             "leaves_on_chain": self.leaves_on_chain,
             "exchange": self.exchange.value,
+            "aggregation": self.aggregation.document(),
         }
 
     def hash(self) -> bytes:
@@ -281,6 +290,7 @@ _KEYS = (
     "precision_scale",
     "leaves_on_chain",
     "exchange",
+    "aggregation",
 )
 _FIXED = (
     "name",
@@ -318,6 +328,7 @@ def _read(document: Mapping[str, Any]) -> FederationConfig:
         precision_scale=record["precision_scale"],
         leaves_on_chain=record["leaves_on_chain"],
         exchange=_exchange(record["exchange"]),
+        aggregation=Aggregation.from_document(record["aggregation"]),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 from ledgerfed.errors import InvalidValueError
@@ -17,7 +18,11 @@ from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.hashing import from_hex, require_hash, require_range, to_hex
 from ledgerfed.protocol.model import GlobalModel
 from ledgerfed.protocol.reputation import Reputation, reputation_tree, result_hash
+from ledgerfed.protocol.rule import Aggregation
 from ledgerfed.protocol.score import ONE
+
+MAX_VOICE = 2
+"""How often one scorer's word counts at most."""
 
 
 class Reason(StrEnum):
@@ -87,6 +92,48 @@ class Verdict:
         return result_hash(self.score, self.heard)
 
 
+class Conduct(StrEnum):
+    """How a committee member behaved as a scorer of the round."""
+
+    HEARD = "heard"
+    ABSENT = "absent"
+    UNREVEALED = "unrevealed"
+    OUTLIER = "outlier"
+    COLLUSION = "collusion"
+    FAULT = "proven-fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """What a round found about one committee member's scores.
+
+    `voice` is how often each of them stands among those heard (0 to 2), `deviation` (Q16) how far they lie
+    from the medians, None where nothing was scored.
+    """
+
+    index: int
+    conduct: Conduct
+    voice: int = 0
+    deviation: int | None = None
+
+    def __post_init__(self) -> None:
+        require_range("the index of a scorer", self.index, 0, (1 << 20) - 1)
+        require_range("the voice of a scorer", self.voice, 0, MAX_VOICE)
+        if self.voice and self.conduct is not Conduct.HEARD:
+            raise InvalidValueError(f"scorer {self.index}: {self.conduct} has the voice {self.voice}")
+        if self.deviation is not None:
+            require_range("the deviation of a scorer", self.deviation, 0, 2 * ONE)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return {
+            "index": self.index,
+            "conduct": self.conduct.value,
+            "voice": self.voice,
+            "deviation": self.deviation,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
     """How many of the `of` admitted updates say that their node's detector fired, and if that is `declared`
@@ -112,7 +159,8 @@ class Outcome:
     """All that a round decides. `verdicts` and `reputations` are in registry order.
 
     `stabilised` is the Q16 factor that the roots of the model's autoregression were contracted by, None when
-    they lay inside the bound.
+    they lay inside the bound. `aggregation` is the rule that decided, and how many hostile updates it was to
+    stand; `scorers` is one line a committee member, by ascending index.
     """
 
     federation: Federation
@@ -125,6 +173,8 @@ class Outcome:
     depth: int
     drift: Drift = Drift()
     stabilised: int | None = None
+    aggregation: Aggregation = Aggregation()
+    scorers: tuple[Scorer, ...] = ()
 
     @property
     def reputation_root(self) -> bytes:
@@ -145,6 +195,8 @@ class Outcome:
             self.reputation_root,
             self.drift,
             self.stabilised,
+            self.aggregation,
+            self.scorers,
         )
 
 
@@ -162,6 +214,8 @@ class Manifest:
     reputation_root: bytes
     drift: Drift = Drift()
     stabilised: int | None = None
+    aggregation: Aggregation = Aggregation()
+    scorers: tuple[Scorer, ...] = ()
 
     def __post_init__(self) -> None:
         require_range("the round of a manifest", self.round, 1, (1 << 32) - 1)
@@ -171,6 +225,8 @@ class Manifest:
             require_range("the contraction of a model", self.stabilised, 0, ONE - 1)
         if [v.index for v in self.verdicts] != list(range(len(self.reputations))):
             raise InvalidValueError("a manifest has one verdict per registry index, in order")
+        if any(a.index >= b.index for a, b in pairwise(self.scorers)):
+            raise InvalidValueError("the scorers of a manifest ascend")
 
     def document(self) -> dict[str, Any]:
         """Return the manifest document."""
@@ -197,6 +253,8 @@ class Manifest:
             "reputation_root": to_hex(self.reputation_root),
             "drift": self.drift.document(),
             "stabilised": self.stabilised,
+            "aggregation": self.aggregation.document(),
+            "scorers": [scorer.document() for scorer in self.scorers],
         }
 
     def hash(self) -> bytes:
@@ -230,6 +288,8 @@ _KEYS = (
     "reputation_root",
     "drift",
     "stabilised",
+    "aggregation",
+    "scorers",
 )
 
 
@@ -250,7 +310,18 @@ def _read(document: dict[str, Any]) -> Manifest:
         reputation_root=from_hex("reputation_root", record["reputation_root"]),
         drift=Drift(**fields("drift", record["drift"], ("flagged", "of", "declared"))),
         stabilised=record["stabilised"],
+        aggregation=Aggregation.from_document(record["aggregation"]),
+        scorers=tuple(_read_scorer(x) for x in rows("scorers", record["scorers"])),
     )
+
+
+def _read_scorer(document: object) -> Scorer:
+    record = fields("a scorer", document, ("index", "conduct", "voice", "deviation"))
+    try:
+        conduct = Conduct(record["conduct"])
+    except ValueError as error:
+        raise InvalidValueError(f"unknown conduct {record['conduct']!r}") from error
+    return Scorer(record["index"], conduct, record["voice"], record["deviation"])
 
 
 def _read_verdict(document: object) -> Verdict:

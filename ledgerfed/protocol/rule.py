@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from ledgerfed.errors import InvalidValueError
+from ledgerfed.protocol.canonical import fields
+from ledgerfed.protocol.hashing import require_range
 
 
 class Rule(StrEnum):
@@ -62,6 +65,52 @@ DECLARATIONS: Mapping[Rule, Declaration] = {
     Rule.MEDIAN: Declaration(2, 1, _HALF, "n d log n", weighs=False),
     Rule.TRIMMED_MEAN: Declaration(2, 1, _HALF, "n d log n", weighs=False),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """What a federation aggregates by: the rule, the number of hostile updates that it must stand, and
+    whether every update is first averaged with its n - f nearest (nearest-neighbour mixing, Allouah et al.,
+    AISTATS 2023)."""
+
+    rule: Rule = Rule.REDESCENDING
+    hostile: int = 0
+    mixing: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rule, Rule):
+            raise InvalidValueError(f"the rule is one of {[*map(str, Rule)]}, got {self.rule!r}")
+        require_range("the number of hostile updates", self.hostile, 0, 1 << 20)
+        if not isinstance(self.mixing, bool):
+            raise InvalidValueError(f"mixing must be true or false, got {self.mixing!r}")
+        if self.mixing and self.rule is Rule.REDESCENDING:
+            raise InvalidValueError(
+                "redescending weights are taken of single updates; name another rule to mix"
+            )
+
+    def require(self, n: int) -> None:
+        """Check that n updates are enough.
+
+        Raises:
+            InvalidValueError: the rule is not defined for so few.
+        """
+        require_bound(self.rule, n, self.hostile)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return {"rule": self.rule.value, "hostile": self.hostile, "mixing": self.mixing}
+
+    @staticmethod
+    def from_document(document: object) -> Aggregation:
+        """Read the JSON object.
+
+        Raises:
+            InvalidValueError: unknown or missing keys, an unknown rule, a value out of range.
+        """
+        record = fields("aggregation", document, ("rule", "hostile", "mixing"))
+        if record["rule"] not in [*Rule]:
+            raise InvalidValueError(f"the rule is one of {[*map(str, Rule)]}, got {record['rule']!r}")
+        return Aggregation(Rule(record["rule"]), record["hostile"], record["mixing"])
 
 
 def require_bound(rule: Rule, n: int, hostile: int) -> None:

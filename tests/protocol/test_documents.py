@@ -281,7 +281,7 @@ def test_an_epoch_cannot_change_what_the_contract_or_the_model_holds_fixed(golde
 def test_an_epoch_may_change_committee_thresholds_and_gates(golden):
     config = golden.configuration()
     gates = replace(config.gates, score_floor=-1)
-    after = replace(config, committee=(0, 2), min_updates=1, gates=gates)
+    after = replace(config, committee=(0, 2), min_updates=4, gates=gates)
     config.require_successor(after)
     config.require_successor(config)
     assert len({config.hash(), after.hash(), replace(config, committee=(0, 2, 3)).hash()}) == 3

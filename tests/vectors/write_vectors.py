@@ -26,11 +26,12 @@ from ledgerfed.protocol.federation import Federation
 from ledgerfed.protocol.fixedpoint import FixedVector
 from ledgerfed.protocol.hashing import EMPTY, keccak, to_hex
 from ledgerfed.protocol.leaf import Opening
-from ledgerfed.protocol.manifest import Drift, Manifest, Outcome, Reason, Verdict
+from ledgerfed.protocol.manifest import Conduct, Drift, Manifest, Outcome, Reason, Scorer, Verdict
 from ledgerfed.protocol.model import GlobalModel, encode_model, genesis_model
 from ledgerfed.protocol.payload import InformationUpdate, encode_update, family_tag
 from ledgerfed.protocol.predictions import PREDICTIONS, PredictionsUpdate
 from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree, result_hash
+from ledgerfed.protocol.rule import Aggregation, Rule
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector, lower_median
 from ledgerfed.protocol.signature import address_of, sign_digest
 from ledgerfed.protocol.transition import (
@@ -83,13 +84,14 @@ def configuration() -> FederationConfig:
         width=3,
         depth=DEPTH,
         committee=(0, 1, 3),
-        min_updates=2,
+        min_updates=3,
         windows=Windows(commit=10, force=5, score=10, certify=10, challenge=10),
         gates=gates,
         genesis_reputation=GENESIS_REPUTATION,
         prior=1 << 30,
         theta_scale=40,
         precision_scale=30,
+        aggregation=Aggregation(Rule.GEOMETRIC_MEDIAN, 1, True),
     )
 
 
@@ -192,6 +194,13 @@ def outcome() -> Outcome:
         depth=DEPTH,
         drift=Drift(1, 1, False),
         stabilised=65123,
+        aggregation=Aggregation(Rule.COVARIANCE_FILTER, 1, True),
+        scorers=(
+            Scorer(0, Conduct.HEARD, 2, 655),
+            Scorer(1, Conduct.FAULT),
+            Scorer(2, Conduct.COLLUSION, 0, 70000),
+            Scorer(3, Conduct.UNREVEALED),
+        ),
     )
 
 
