@@ -1,4 +1,8 @@
-"""What hostile nodes send instead of an honest update: one makers' module for each kind of payload."""
+"""What hostile nodes send and say, one idea a file; strengths are parameters.
+
+`coefficients`, `claims`, `free_riding`, `poisoning` and `timing` make information updates, `scores` makes
+score vectors, `information` has the two attackers of the demonstration.
+"""
 
 from ledgerfed.evaluation.attacks.information import FreeRider, SignFlip
 

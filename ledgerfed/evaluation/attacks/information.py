@@ -28,7 +28,7 @@ class SignFlip:
         if isinstance(honest, PredictionsUpdate):
             return _predicting(honest, -self.factor * predictions_of(honest))
         info = dequantise(honest)
-        return _as_honest(honest, replace(info, z=-self.factor * info.z))
+        return as_honest(honest, replace(info, z=-self.factor * info.z))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class FreeRider:
         if theta.shape != shape.z.shape:
             raise InvalidValueError(f"the base model has {theta.size} coefficients, not {shape.z.size}")
         z = shape.R @ theta + self.noise * rng.standard_normal(theta.size)
-        return _as_honest(honest, replace(shape, z=z))
+        return as_honest(honest, replace(shape, z=z))
 
 
 def _predicting(honest: PredictionsUpdate, predictions: Floats) -> PredictionsUpdate:
@@ -79,6 +79,6 @@ def _predicting(honest: PredictionsUpdate, predictions: Floats) -> PredictionsUp
     )
 
 
-def _as_honest(honest: InformationUpdate, info: Information) -> InformationUpdate:
+def as_honest(honest: InformationUpdate, info: Information) -> InformationUpdate:
     """Return other information in the guise of an honest update."""
     return quantise(info, schema=honest.schema, base_model=honest.base_model, family=honest.family)
