@@ -5,9 +5,10 @@
 
 The inputs are integers, so that both sides see the same numbers, and small enough to be multiplied until
 every mean that a rule takes is an integer: byzfl's rules commute with that. No input is written for which
-the answer changes with the order of the vectors, for there a tie decides. Its CAF and SMEA draw random numbers and are left out; so is
-CenteredClipping, which starts at zero with a radius given from outside. Its geometric median makes 3 steps
-by default, here it runs until it stands still.
+the answer changes with the order of the vectors, for there a tie decides.
+
+Its CAF and SMEA draw random numbers and are left out; so is CenteredClipping, which starts at zero with a
+radius given from outside. Its geometric median makes 3 steps by default; here it runs until it stands still.
 """
 
 from __future__ import annotations
