@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from ledgerfed.consensus import reputation as rule
 from ledgerfed.consensus.gates import MEASURE_MAX, Candidate, RoundInput, pass_gates
-from ledgerfed.consensus.scores import heard, scorers, validated
+from ledgerfed.consensus.scores import Hearing, heard, listen, scorers, validated
 from ledgerfed.consensus.stability import stabilise
 from ledgerfed.consensus.standing import Standing, information_of, standings, weights
 from ledgerfed.errors import InvalidValueError, RoundAbortedError
@@ -42,14 +42,14 @@ def decide(given: RoundInput) -> Outcome:
     needed = 2 * given.config.faults + 1
     if len(reveals) < needed:
         raise RoundAbortedError(f"{len(reveals)} score reveals, {needed} are needed; the round aborts")
-    candidates = pass_gates(given, available(given))
+    candidates, hearing = pass_gates(given, available(given)), listen(given)
     try:
         found = standings(given, [c for c in candidates if c.reason is None])
-        verdicts = _weighed(given, candidates, [_judge(given, c, found) for c in candidates], found)
+        verdicts = _weighed(given, candidates, [_judge(given, c, found, hearing) for c in candidates], found)
         model, stabilised = _aggregate(given, candidates, verdicts)
     except InvalidValueError as error:
         raise RoundAbortedError(f"the updates have no common solution; the round aborts: {error}") from error
-    conduct = scorers(given, verdicts)
+    conduct = scorers(given, hearing, verdicts)
     return Outcome(
         federation=given.evidence.federation,
         round=given.evidence.round,
@@ -86,7 +86,9 @@ def available(given: RoundInput) -> frozenset[int]:
     return frozenset(found)
 
 
-def _judge(given: RoundInput, candidate: Candidate, found: Mapping[int, Standing]) -> Verdict:
+def _judge(
+    given: RoundInput, candidate: Candidate, found: Mapping[int, Standing], hearing: Hearing
+) -> Verdict:
     if candidate.reason is not None:
         return Verdict(candidate.index, candidate.reason, measures=candidate.measures)
     standing = found[candidate.index]
@@ -96,7 +98,7 @@ def _judge(given: RoundInput, candidate: Candidate, found: Mapping[int, Standing
         Reason.ADMITTED,
         measures=tuple(sorted((name, min(value, MEASURE_MAX)) for name, value in measures.items())),
     )
-    scores = heard(given, candidate.index)
+    scores = heard(given, hearing, candidate.index)
     if scores:
         verdict = replace(verdict, score=lower_median(scores), heard=scores)
     if standing.distance > standing.limit:

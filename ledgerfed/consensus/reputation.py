@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.manifest import Conduct, Reason
 from ledgerfed.protocol.reputation import Evidence, Reputation
 from ledgerfed.protocol.score import ONE
 
@@ -41,6 +41,12 @@ _PENALTY: Mapping[Reason, int] = {
     Reason.LOW_SCORE: STATISTICAL,
 }
 
+MISCONDUCT: Mapping[Conduct, int] = {
+    Conduct.UNREVEALED: HARD,
+    Conduct.COLLUSION: HARD,
+    Conduct.OUTLIER: STATISTICAL,
+}
+
 
 def step(evidence: Evidence, positive: int, negative: int) -> Evidence:
     """Return the evidence after one round with Q16 amounts of good and bad."""
@@ -62,18 +68,20 @@ def train_step(reputation: Reputation, reason: Reason, quality: int, round_numbe
     return Reputation(trainer, reputation.validator, until)
 
 
-def validate_step(reputation: Reputation, deviation: int | None, scored: int = 1, due: int = 1) -> Reputation:
+def validate_step(reputation: Reputation, deviation: int, scored: int = 1, due: int = 1) -> Reputation:
     """Return the reputation after a validator's scores deviated from the medians by `deviation` (Q16).
 
-    None means that it committed and never revealed. The good part is (1/2 - d) / (1/2 + d) (BlockFLow). Of
-    `due` scored updates it gave a score to `scored`; the evidence is that share of a round's, so that leaving
-    scores out earns nothing.
+    The good part is (1/2 - d) / (1/2 + d) (BlockFLow). Of `due` scored updates it gave a score to `scored`;
+    the evidence is that share of a round's, so that leaving scores out earns nothing.
     """
-    if deviation is None:
-        return _with_validator(reputation, 0, HARD)
     half = ONE // 2
     positive = max(0, (half - deviation) * ONE // (half + deviation))
     return _with_validator(reputation, positive * scored // due, (ONE - positive) * scored // due)
+
+
+def misconduct_step(reputation: Reputation, conduct: Conduct) -> Reputation:
+    """Return the reputation of a validator that committed and never revealed, stood apart or colluded."""
+    return _with_validator(reputation, 0, MISCONDUCT[conduct])
 
 
 def absent_validator_step(reputation: Reputation) -> Reputation:
@@ -96,9 +104,13 @@ def influence(reputation: Reputation) -> int:
     return max(0, min(ONE, (20 * reputation.trainer.value - 5 * ONE) // 3))
 
 
-def deviation(scores: Sequence[int], medians: Sequence[int]) -> int:
-    """Return the largest distance of a validator's scores from the medians (0 when it scored nothing)."""
-    return max((abs(s - m) for s, m in zip(scores, medians, strict=True)), default=0)
+def deviation(scores: Sequence[int], medians: Sequence[int], allowed: Sequence[int]) -> int | None:
+    """Return by how much a validator's scores lie beyond what is allowed around the medians, on average.
+
+    Floor of the mean, Q16; None when it scored nothing. Why the mean of the excess: docs/adr/0019.
+    """
+    excess = [max(0, abs(s - m) - a) for s, m, a in zip(scores, medians, allowed, strict=True)]
+    return sum(excess) // len(excess) if excess else None
 
 
 def _with_validator(reputation: Reputation, positive: int, negative: int) -> Reputation:

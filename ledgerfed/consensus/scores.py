@@ -1,44 +1,94 @@
 """Whose scores of an update are heard, and what a round finds about the validators that gave them.
 
 Rules:
-- a validator's score of its own update is not heard;
-- of at least 2f + 1 scores of an update the lower median counts; the node's own reveal counts towards the
-  number, so that f silent validators of 3f + 1 leave no member unscored.
+- a validator's score of its own update is not heard, nor is who colludes or stands apart
+  (`consensus.conduct`);
+- a score stands among those heard as often as its author has a voice: twice from a validator reputation of
+  LOUD, once from QUIET (a newcomer has exactly that), else not at all; their lower median is the weighted
+  one, and the contract can check it from the row alone;
+- the f loudest must speak for less than half, or everybody who is not suspect is heard once, or everybody.
+  An author's own reveal counts for one in this without being heard;
+- a validator's deviation is the mean over updates of how much farther its score lies from the median than
+  SPREADS times the update's own spread, the lower median of all such distances.
+
+Hence (docs/adr/0019), with at most f faulty validators of 3f + 1, whatever their reputations: the score of an
+update lies within the range of the honest scores; that of an honest validator's own update never above it,
+and within it if the f loudest speak for less than half without its own reveal too. f silent validators leave
+nobody unscored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from ledgerfed.consensus import reputation as rule
+from ledgerfed.consensus.conduct import has_revealed, said_of, suspects
 from ledgerfed.consensus.gates import RoundInput
-from ledgerfed.protocol.evidence import RoundEvidence
-from ledgerfed.protocol.manifest import Conduct, Scorer, Verdict
+from ledgerfed.protocol.manifest import MAX_VOICE, Conduct, Scorer, Verdict
 from ledgerfed.protocol.reputation import Reputation
-from ledgerfed.protocol.score import GATED, NOT_HELD, ScoreVector
+from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, lower_median
+
+LOUD = 3 * ONE // 5
+QUIET = ONE // 4
+
+SPREADS = 4
+"""Spreads of an update that a score may lie from the median before it counts as a deviation."""
 
 
-def heard(given: RoundInput, index: int) -> tuple[int, ...]:
-    """Return the scores that others gave to `index`, by ascending index; none when they are too few.
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How often each validator that revealed is heard, and who is not at all for its conduct."""
 
-    Its own reveal counts towards the 2f + 1 without being heard. So 2f scores can be enough: their lower
-    median is at most the best honest score even if f lie, and f silent validators leave no member unscored.
+    voices: Mapping[int, int]
+    suspects: Mapping[int, Conduct]
+
+    def levels(self) -> Iterator[Mapping[int, int]]:
+        """Yield how often everybody is heard: as earned, then once, then the suspects too."""
+        yield self.voices
+        yield {index: int(index not in self.suspects) for index in self.voices}
+        yield dict.fromkeys(self.voices, 1)
+
+
+def voice(reputation: Reputation) -> int:
+    """Return how often the scores of a validator of this standing are heard: 0, 1 or 2."""
+    value = reputation.validator.value
+    return MAX_VOICE if value >= LOUD else int(value >= QUIET)
+
+
+def listen(given: RoundInput) -> Hearing:
+    """Return who is heard in the round."""
+    found = suspects(given)
+    silenced = given.faulted | found.keys()
+    return Hearing(
+        {
+            reveal.index: 0 if reveal.index in silenced else voice(given.reputations[reveal.index])
+            for reveal in given.evidence.reveals
+        },
+        found,
+    )
+
+
+def heard(given: RoundInput, hearing: Hearing, index: int) -> tuple[int, ...]:
+    """Return the scores of `index` that count, each as often as it is heard, by ascending validator.
+
+    Empty when they are too few.
     """
-    scores, revealed = [], 0
-    for reveal in given.evidence.reveals:
-        score = reveal.scores[index]
-        if reveal.index == index:
-            revealed = 1
-        elif score not in (NOT_HELD, GATED):
-            scores.append(score)
-    enough = len(scores) + revealed > 2 * given.config.faults
-    return tuple(scores) if enough else ()
+    said = said_of(given, index)
+    for level in hearing.levels():
+        chosen = {j: level[j] for j in said}
+        if _is_safe([*chosen.values()], given.config.faults, has_revealed(given, index)):
+            alike = min(v for v in chosen.values() if v)
+            part = alike if alike == max(chosen.values()) else 1
+            return tuple(score for j, score in said.items() for _ in range(chosen[j] // part))
+    return ()
 
 
-def scorers(given: RoundInput, verdicts: Sequence[Verdict]) -> tuple[Scorer, ...]:
+def scorers(given: RoundInput, hearing: Hearing, verdicts: Sequence[Verdict]) -> tuple[Scorer, ...]:
     """Return one line per committee member, by ascending index."""
     medians = {v.index: v.score for v in verdicts if v.score is not None}
-    return tuple(_scorer(given, index, medians) for index in given.config.committee)
+    spreads = {k: _spread([*said_of(given, k).values()], median) for k, median in medians.items()}
+    return tuple(_scorer(given, hearing, index, medians, spreads) for index in given.config.committee)
 
 
 def validated(
@@ -50,30 +100,50 @@ def validated(
     scorer = next((s for s in found if s.index == index), None)
     if scorer is None:
         return before
-    if scorer.conduct is Conduct.UNREVEALED:
-        return rule.validate_step(before, None)
+    if scorer.conduct in rule.MISCONDUCT:
+        return rule.misconduct_step(before, scorer.conduct)
     if scorer.deviation is None:
         return rule.absent_validator_step(before)
     due = [v.index for v in verdicts if v.score is not None and v.index != index]
-    reveal = _reveal(given.evidence, index)
-    scored = sum(reveal.scores[i] not in (NOT_HELD, GATED) for i in due) if reveal else 0
-    return rule.validate_step(before, scorer.deviation, scored, len(due))
+    return rule.validate_step(before, scorer.deviation, len(_scored(given, index, due)), len(due))
 
 
-def _scorer(given: RoundInput, index: int, medians: Mapping[int, int]) -> Scorer:
+def _is_safe(chosen: Sequence[int], most: int, revealed: bool) -> bool:
+    """Return whether the `most` loudest speak for less than half; the author's own reveal counts for one."""
+    loudest = sum(sorted(chosen, reverse=True)[:most])
+    return any(chosen) and 2 * loudest < sum(chosen) + revealed
+
+
+def _spread(said: Sequence[int], median: int) -> int:
+    return lower_median([abs(score - median) for score in said])
+
+
+def _scorer(
+    given: RoundInput,
+    hearing: Hearing,
+    index: int,
+    medians: Mapping[int, int],
+    spreads: Mapping[int, int],
+) -> Scorer:
     if index in given.faulted:
         return Scorer(index, Conduct.FAULT)
     if all(item.index != index for item in given.evidence.commitments):
         return Scorer(index, Conduct.ABSENT)
-    reveal = _reveal(given.evidence, index)
-    if reveal is None:
+    if index not in hearing.voices:
         return Scorer(index, Conduct.UNREVEALED)
-    both = [i for i in medians if i != index and reveal.scores[i] not in (NOT_HELD, GATED)]
-    if not both:
-        return Scorer(index, Conduct.HEARD, 1)
-    deviation = rule.deviation([reveal.scores[i] for i in both], [medians[i] for i in both])
-    return Scorer(index, Conduct.HEARD, 1, deviation)
+    scored = _scored(given, index, [i for i in medians if i != index])
+    deviation = rule.deviation(
+        list(scored.values()),
+        [medians[i] for i in scored],
+        [SPREADS * spreads[i] for i in scored],
+    )
+    conduct = hearing.suspects.get(index, Conduct.HEARD)
+    return Scorer(index, conduct, hearing.voices[index], deviation)
 
 
-def _reveal(evidence: RoundEvidence, index: int) -> ScoreVector | None:
-    return next((reveal for reveal in evidence.reveals if reveal.index == index), None)
+def _scored(given: RoundInput, index: int, due: Sequence[int]) -> Mapping[int, int]:
+    """Return what validator `index` said about those that were due."""
+    for reveal in given.evidence.reveals:
+        if reveal.index == index:
+            return {i: reveal.scores[i] for i in due if reveal.scores[i] not in (NOT_HELD, GATED)}
+    return {}

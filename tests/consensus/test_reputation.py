@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgerfed.consensus import reputation as rule
-from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.manifest import Conduct, Reason
 from ledgerfed.protocol.reputation import A_MAX, B_MAX, Evidence, Reputation
 from ledgerfed.protocol.score import ONE
 
@@ -160,7 +160,8 @@ def test_a_validator_that_scores_a_third_earns_a_third():
 
 
 def test_v3_a_validator_that_never_reveals_is_punished_hard():
-    assert rule.validate_step(NEWCOMER, None).validator == Evidence(0, 4 * ONE)
+    moved = rule.misconduct_step(NEWCOMER, Conduct.UNREVEALED)
+    assert moved == Reputation(NEWCOMER.trainer, Evidence(0, 4 * ONE))
 
 
 def test_a_validator_with_a_proven_fault_loses_four_times_as_much():
