@@ -25,22 +25,21 @@ GRAM_BITS = 51
 
 @dataclass(frozen=True, slots=True)
 class ExactInformation:
-    """An update expanded to integers: `rows[i]` is R[i, i:], `z`, `gram` (d by d) and `moment` (d)."""
+    """An update expanded to integers: `rows[i]` is R[i, i:], `z`, `gram` (d by d) and `moment` (d).
+
+    `trace` is the claimed information trace(RᵀR), at scale 2^-80.
+    """
 
     rows: tuple[tuple[int, ...], ...]
     z: tuple[int, ...]
     gram: tuple[tuple[int, ...], ...]
     moment: tuple[int, ...]
+    trace: int
 
     @property
     def width(self) -> int:
         """The width d of the basis."""
         return len(self.z)
-
-    @property
-    def trace(self) -> int:
-        """The claimed information trace(RᵀR), at scale 2^-80."""
-        return sum(value * value for row in self.rows for value in row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def expand(update: InformationUpdate) -> ExactInformation:
             for b in range(a, d):
                 gram[a][b] += left * row[b - i]
     full = tuple(tuple(gram[min(a, b)][max(a, b)] for b in range(d)) for a in range(d))
-    return ExactInformation(rows, z, full, tuple(moment))
+    return ExactInformation(rows, z, full, tuple(moment), sum(gram[i][i] for i in range(d)))
 
 
 def pool(updates: Iterable[tuple[ExactInformation, int]], prior: int, width: int) -> Pooled:

@@ -32,6 +32,7 @@ _PENALTY: Mapping[Reason, int] = {
     Reason.WRONG_BASE: HARD,
     Reason.TOO_FEW_SAMPLES: HARD,
     Reason.INCONSISTENT_NOISE: HARD,
+    Reason.INCONSISTENT_INFORMATION: HARD,
     Reason.OUT_OF_RANGE: HARD,
     Reason.UNSTABLE: HARD,
     Reason.BASE_COPY: HARD,

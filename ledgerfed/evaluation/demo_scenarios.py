@@ -30,8 +30,7 @@ class DemoScenario:
     """One scenario: `lacking` are the modalities that a node does without, by its index.
 
     `naive` is the lag of the naive forecast, and `caption` says over the errors what they are.
-    `outlier_factor` (a multiple of the median distance) and `base_distance` (Q16) are the limits of the gates
-    V7 and V6.
+    `limits` are the thresholds of its gates, where they differ from the demonstration's.
     """
 
     name: str
@@ -42,8 +41,7 @@ class DemoScenario:
     naive: int
     caption: str
     lacking: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    outlier_factor: int = 8
-    base_distance: int = ONE // 32
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     def panels(self) -> tuple[Panel, ...]:
         """Return the panels of the nodes, without what they lack."""
@@ -105,6 +103,7 @@ HEALTH: Final = DemoScenario(
     1,
     "RMSE / naive RMSE on the ward's last six patients (naive: the last heart rate)",
     {1: ("labs",), 3: ("ventilation", "neuro"), 6: ("labs", "neuro")},
+    {"moment_band": 64 * ONE, "copy_alignment_bits": 6},
 )
 INDUSTRY: Final = DemoScenario(
     "industry",
@@ -115,9 +114,8 @@ INDUSTRY: Final = DemoScenario(
     1,
     "RMSE / naive RMSE on the last two batches (naive: the last reading)",
     {2: ("pressures",), 5: ("level", "pressures")},
-    outlier_factor=12,
-    base_distance=3 * ONE // 128,
+    {"moment_band": 16 * ONE, "copy_alignment_bits": 6, "outlier_factor": 12 * ONE},
 )
-"""Batches differ more than days: by the limits of transit an honest node is refused beside five of 56 pairs
-of attackers, by these beside none. They were set on the very batches that the nodes train on."""
+"""Batches differ more than days, and dryers more than stations. The limits were set on the very batches that
+the nodes train on: `python -m ledgerfed.evaluation.calibration`."""
 SCENARIOS: Final = (TRANSIT, HEALTH, INDUSTRY)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +28,18 @@ from ledgerfed.protocol.update import Exchange
 PROTOCOL = "LFR-1"
 MAX_COMMITTEE = 31
 MAX_STALE_ROUNDS = 64
+
+
+_AT_LEAST_ONE = (
+    "root_bound",
+    "noise_band",
+    "norm_bound",
+    "moment_band",
+    "outlier_factor",
+    "score_factor",
+    "trace_cap",
+    "sample_cap",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +68,13 @@ class Gates:
     lies in [1 / band, band]. norm_bound: V5, largest implied coefficient. base_distance: V6, smallest
     whitened distance per coefficient from the base model. copy_alignment_bits: V6, two updates are near
     copies when the squared cosine of their R exceeds 1 - 2^-bits. copy_memory: V6, rounds that are
-    remembered. outlier_factor: V7, largest whitened distance in units of the lower median. score_floor: V8,
-    smallest lower-median score (negative: a loss). trace_cap and sample_cap: claimed information and samples
+    remembered. moment_band: V5, with n and s2 as claimed the mean square of every lag column lies in
+    [1 / band, band], that of any other column below band. lag_spread: V5, how far the autocovariances that
+    R and z state several times may differ, as a share of the variance. twin_alignment_bits and twin_distance:
+    V6, updates whose R are so nearly aligned and that say the same within this whitened distance per
+    coefficient are copies too. outlier_factor: V7, largest whitened distance in units of the lower median. score_floor: V8,
+    smallest lower-median score (negative: a loss). score_factor: V8, how many times their median deviation a
+    score may lie below the lower median of all scores. trace_cap and sample_cap: claimed information and samples
     count up to so many times the lower median. model_root_bound: no root of the global model's autoregression
     comes to this modulus (1.0 allows none on the unit circle). drift_share: the share of admitted updates
     that must say so for a federation to drift.
@@ -71,8 +89,13 @@ class Gates:
     base_distance: int
     copy_alignment_bits: int
     copy_memory: int
+    moment_band: int
+    lag_spread: int
+    twin_alignment_bits: int
+    twin_distance: int
     outlier_factor: int
     score_floor: int
+    score_factor: int
     trace_cap: int
     sample_cap: int
     model_root_bound: int
@@ -82,10 +105,13 @@ class Gates:
         require_range("max_payload_bytes", self.max_payload_bytes, 1, 1 << 26)
         require_range("stale_rounds", self.stale_rounds, 0, MAX_STALE_ROUNDS)
         require_range("stale_discount", self.stale_discount, 0, ONE)
-        for name in ("root_bound", "noise_band", "norm_bound", "outlier_factor", "trace_cap", "sample_cap"):
+        for name in _AT_LEAST_ONE:
             require_range(name, getattr(self, name), ONE, 1 << 40)
         require_range("base_distance", self.base_distance, 0, 1 << 32)
         require_range("copy_alignment_bits", self.copy_alignment_bits, 1, 40)
+        require_range("twin_alignment_bits", self.twin_alignment_bits, 1, self.copy_alignment_bits)
+        require_range("twin_distance", self.twin_distance, 0, 1 << 32)
+        require_range("lag_spread", self.lag_spread, 1, 1 << 32)
         require_range("copy_memory", self.copy_memory, 1, 1024)
         require_range("score_floor", self.score_floor, -ONE, -1)
         require_range("model_root_bound", self.model_root_bound, ONE // 2, 1 << 40)
@@ -246,6 +272,7 @@ class FederationConfig:
         return _read(parse_canonical(data))
 
 
+@lru_cache(maxsize=64)
 def _lags_of(basis: bytes, width: int) -> tuple[int, ...]:
     target = parse_canonical(basis).get("target")
     lags = target.get("lags") if isinstance(target, dict) else None
@@ -257,6 +284,7 @@ def _lags_of(basis: bytes, width: int) -> tuple[int, ...]:
     return tuple(lags)
 
 
+@lru_cache(maxsize=64)
 def _probe_columns(probe: bytes, width: int) -> int:
     """Return how many columns the rows of a probe document have; `width` of them are predicted."""
     document = parse_canonical(probe)

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     WRONG_BASE = "V4:wrong-base"
     TOO_FEW_SAMPLES = "V5:too-few-samples"
     INCONSISTENT_NOISE = "V5:inconsistent-noise"
+    INCONSISTENT_INFORMATION = "V5:inconsistent-information"
     OUT_OF_RANGE = "V5:out-of-range"
     UNSTABLE = "V5:unstable"
     BASE_COPY = "V6:base-copy"
