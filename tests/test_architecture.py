@@ -33,8 +33,23 @@ ALLOWED_MODULES = {
     "eth_hash",
     "rfc8785",
     "ledgerfed",
+    "numpy",
 }
 ALLOWED_MATH = {"isqrt", "gcd"}
+ARRAYS = "aggregation/"
+"""The one package of the exact wing that may import numpy, for integer arrays."""
+FLOAT64 = "aggregation/gram.py"
+"""The one file of it that may name float64: integers below 2^53, multiplied by BLAS."""
+ALLOWED_NUMPY = {
+    *("int32", "int64", "bool_", "generic", "ndarray", "NDArray"),
+    *("array", "asarray", "arange", "empty", "zeros", "stack", "concatenate", "pad", "ix_"),
+    *("diagonal", "fill_diagonal", "where", "flatnonzero", "unique", "packbits", "array_equal"),
+    *("argsort", "partition", "maximum", "divmod", "cumsum", "matmul"),
+}
+"""What of numpy makes integers of integers; mean, std, sqrt, linalg and random do not."""
+ARRAY_NAMES = {"np", "npt"}
+UNTYPED_FLOATS = {"empty", "zeros"}
+FLOAT_METHODS = {"mean", "std", "var"}
 
 
 def exact_files() -> list[Path]:
@@ -47,6 +62,31 @@ def modules_of(node: ast.AST) -> list[str]:
     if isinstance(node, ast.ImportFrom):
         return [node.module or ""]
     return []
+
+
+def array_offences(source: str, where: str) -> Iterator[str]:
+    """Yield the numpy of a file of the exact wing, `package/.../file.py`, that could make a float."""
+    for node in ast.walk(ast.parse(source)):
+        line = getattr(node, "lineno", 0)
+        for module in modules_of(node):
+            known = module == "numpy" or (module == "numpy.typing" and isinstance(node, ast.Import))
+            if module.split(".")[0] == "numpy" and not (known and where.startswith(ARRAYS)):
+                yield f"{line}: imports {module}"
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "numpy":
+            yield f"{line}: import numpy whole, so that what is used of it shows"
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ARRAY_NAMES
+        ):
+            allowed = ALLOWED_NUMPY | ({"float64"} if where == FLOAT64 else set())
+            yield from (f"{line}: np.{node.attr}" for _ in range(node.attr not in allowed))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            typed = len(node.args) > 1 or any(keyword.arg == "dtype" for keyword in node.keywords)
+            if node.func.attr in UNTYPED_FLOATS and not typed and where != FLOAT64:
+                yield f"{line}: np.{node.func.attr} without a dtype makes floats"
+            if node.func.attr in FLOAT_METHODS:
+                yield f"{line}: .{node.func.attr}() makes a float"
 
 
 def offences(source: str) -> Iterator[str]:
@@ -74,7 +114,9 @@ def offences(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", exact_files(), ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_the_exact_wing_knows_no_float_file_clock_or_chance(path):
-    assert list(offences(path.read_text(encoding="utf-8"))) == []
+    source = path.read_text(encoding="utf-8")
+    assert list(offences(source)) == []
+    assert list(array_offences(source, path.relative_to(ROOT / "ledgerfed").as_posix())) == []
 
 
 @pytest.mark.parametrize(
@@ -95,10 +137,7 @@ def test_the_exact_wing_knows_no_float_file_clock_or_chance(path):
         "import datetime",
         "import os",
         "import os.path",
-        "import numpy.random",
-        "import numpy",
         "from time import time",
-        "from numpy import random",
         "from pathlib import Path",
         "import secrets",
         "from math import sqrt",
@@ -108,6 +147,40 @@ def test_the_exact_wing_knows_no_float_file_clock_or_chance(path):
 )
 def test_the_check_finds_what_it_bans(source):
     assert list(offences(source))
+
+
+@pytest.mark.parametrize(
+    ("where", "source"),
+    [
+        ("protocol/score.py", "import numpy as np"),
+        ("consensus/decide.py", "import numpy.typing as npt"),
+        ("aggregation/grid.py", "import numpy.random"),
+        ("aggregation/grid.py", "from numpy import random"),
+        ("aggregation/grid.py", "from numpy.linalg import norm"),
+        ("aggregation/grid.py", "x = np.zeros(3)"),
+        ("aggregation/grid.py", "x = np.zeros(3, np.float64)"),
+        ("aggregation/gram.py", "x = np.zeros(3, np.float32)"),
+        ("aggregation/gram.py", "x = np.linalg.norm(a)"),
+        ("aggregation/gram.py", "x = np.sqrt(a)"),
+        ("aggregation/grid.py", "x = np.mean(a)"),
+        ("aggregation/grid.py", "x = a.mean()"),
+        ("aggregation/grid.py", "x = np.true_divide(a, b)"),
+        ("aggregation/grid.py", "x = np.random.default_rng(1)"),
+    ],
+)
+def test_the_check_finds_numpy_that_makes_floats(where, source):
+    assert list(array_offences(source, where))
+
+
+@pytest.mark.parametrize(
+    ("where", "source"),
+    [
+        ("aggregation/grid.py", "import numpy as np\nimport numpy.typing as npt\nx = np.zeros(3, np.int64)"),
+        ("aggregation/gram.py", "x = np.empty((3, 4)).astype(np.float64)"),
+    ],
+)
+def test_the_check_lets_integer_arrays_pass(where, source):
+    assert not list(array_offences(source, where))
 
 
 @pytest.mark.parametrize("source", ["x = a // b", "x = 2**3", "x = isqrt(4)", "from math import isqrt"])
