@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from ledgerfed.node import TrainingContext, honest_update
 from ledgerfed.protocol.model import GlobalModel
@@ -68,3 +69,7 @@ class Hostile:
     scores: ScoreMaker = as_measured
     shows_to: int | None = None
     forces: bool = False
+
+
+HONEST: Final = Hostile()
+"""Does nothing but its duty."""

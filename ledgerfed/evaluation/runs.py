@@ -1,29 +1,20 @@
-"""A whole evaluation: its parts, each in a process of its own and kept in a file, so that it can go on.
+"""A whole evaluation: its parts, each in a process of its own and kept in a file (`pieces`).
 
-A part is a case with a seed and a horizon, or the guarantees of a case. What an earlier run of the same
-program left is not computed again; a changed line of code makes another program.
+A part is a case with a seed and a horizon, or the guarantees of a case.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from ledgerfed import errors
-from ledgerfed.errors import ConfigurationError
-from ledgerfed.evaluation import worker
 from ledgerfed.evaluation.compare import METHODS, compare
 from ledgerfed.evaluation.documents import guarantee_document, row_document, times_document
 from ledgerfed.evaluation.guarantees import Exactness, Harm, exactness, harm
+from ledgerfed.evaluation.pieces import Piece, compute
 from ledgerfed.evaluation.scenarios import CASES, Case, find_case
 
 HORIZONS: Final = {"transit-180": (7,), "heart-rate": (3,), "dryer-power": (5,)}
@@ -78,16 +69,10 @@ def evaluate(
     Raises:
         ConfigurationError: a file of an earlier run cannot be read, or a worker process was killed.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    found = {part: kept for part in wanted if (kept := _read(directory, part)) is not None}
-    for part in found:
-        on_done(part)
-    missing = [part for part in wanted if part not in found]
-    for part, document in _compute(missing, workers):
-        _write(directory, part, document)
-        found[part] = document
-        on_done(part)
-    return {part: found[part] for part in sorted(wanted, key=_order)}
+    pieces = {Piece(part.name, part, do, frozenset(_KEYS[part.kind])): part for part in wanted}
+    found = compute(tuple(pieces), directory, workers, lambda piece: on_done(pieces[piece]))
+    done = {pieces[piece]: document for piece, document in found.items()}
+    return {part: done[part] for part in sorted(wanted, key=_order)}
 
 
 def gather(found: dict[Part, dict[str, Any]]) -> dict[str, Any]:
@@ -149,58 +134,6 @@ def _figures(document: dict[str, Any]) -> dict[tuple[str, str], float]:
     for harmed in document["harm"]:
         figures[harmed["case"], f"harm at {harmed['claim']}"] = float(harmed["robust"])
     return figures
-
-
-def _compute(missing: Sequence[Part], workers: int) -> Iterator[tuple[Part, dict[str, Any]]]:
-    if not missing:
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), worker.begin) as pool:
-        waiting: dict[Future[dict[str, Any]], Part] = {pool.submit(do, part): part for part in missing}
-        try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
-        except BrokenProcessPool as error:
-            raise ConfigurationError(
-                "a worker process was killed (too little memory?); run again with fewer --workers, "
-                "what is done is kept"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-@lru_cache(maxsize=1)
-def _program() -> str:
-    """Return what names the code of the package, so that no other code's results are taken for its own."""
-    home = Path(errors.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(home.rglob("*.py")):
-        digest.update(f"{path.relative_to(home)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:8]
-
-
-def _file(directory: Path, part: Part) -> Path:
-    return directory / f"{part.name}-{_program()}.json"
-
-
-def _read(directory: Path, part: Part) -> dict[str, Any] | None:
-    path = _file(directory, part)
-    try:
-        document: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read ({error}); delete it, or give --fresh") from error
-    if not isinstance(document, dict) or not _KEYS[part.kind] <= document.keys():
-        raise ConfigurationError(f"{path} holds no results; delete it, or give --fresh")
-    return document
-
-
-def _write(directory: Path, part: Part, document: dict[str, Any]) -> None:
-    path = _file(directory, part)
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(json.dumps(document), "utf-8")
-    fresh.replace(path)
 
 
 def _order(part: Part) -> tuple[int, str, int, int]:

@@ -34,7 +34,7 @@ def federated_averaging(nodes: Sequence[Trained], _: int) -> Result:
     of local steps are not counted. Notes: `rounds_to_centralized`, `local_steps`.
     """
     rows = [node.rows for node in nodes]
-    steps = min(LOCAL_STEPS, key=lambda number: _tail_loss(rows, number))
+    steps = best_steps(rows)
     thetas = averages(rows, ROUNDS, steps)
     cost = ROUNDS * NUMBER * thetas.shape[1]
     predictions = tuple(linear_prediction(node, thetas[-1]) for node in nodes)
@@ -46,23 +46,37 @@ def federated_averaging(nodes: Sequence[Trained], _: int) -> Result:
 def averages(rows: Sequence[tuple[Floats, Floats]], rounds: int, steps: int) -> Floats:
     """Return the averaged parameters after each round from zero, float64 [rounds, d].
 
-    Full batches X [n, d], y [n] of each node, `steps` steps a round of size 1 / L with the largest curvature
-    L of any node. So many steps are one affine map of the parameters, made once.
+    What every node makes of them is `local_maps`; the mean weighs nodes by their rows.
+    """
+    factor, offset = local_maps(rows, steps)
+    counts = np.array([float(len(y)) for _, y in rows])
+    share = counts / counts.sum()
+    mean_factor, mean_offset = np.einsum("k,kij->ij", share, factor), share @ offset
+    thetas = np.zeros((rounds + 1, offset.shape[1]))
+    for number in range(rounds):
+        thetas[number + 1] = mean_factor @ thetas[number] + mean_offset
+    return thetas[1:]
+
+
+def best_steps(rows: Sequence[tuple[Floats, Floats]]) -> int:
+    """Return the number of LOCAL_STEPS that forecasts the last TAIL of everybody's rows best."""
+    return min(LOCAL_STEPS, key=lambda number: _tail_loss(rows, number))
+
+
+def local_maps(rows: Sequence[tuple[Floats, Floats]], steps: int) -> tuple[Floats, Floats]:
+    """Return what local steps make of the parameters θ: F θ + o, float64 [nodes, d, d] and [nodes, d].
+
+    Full batches X [n, d], y [n] of each node, `steps` of size 1 / L with the largest curvature L of any node.
+    So many steps are one affine map, made once.
     """
     grams = np.array([X.T @ X / len(y) for X, y in rows])
     moments = np.array([X.T @ y / len(y) for X, y in rows])
-    counts = np.array([float(len(y)) for _, y in rows])
     step = 1.0 / float(np.linalg.eigvalsh(grams)[:, -1].max())
     once = np.eye(grams.shape[1]) - step * grams
     factor, offset = np.tile(np.eye(grams.shape[1]), (len(rows), 1, 1)), np.zeros_like(moments)
     for _ in range(steps):
         factor, offset = once @ factor, np.einsum("kij,kj->ki", once, offset) + step * moments
-    share = counts / counts.sum()
-    mean_factor, mean_offset = np.einsum("k,kij->ij", share, factor), share @ offset
-    thetas = np.zeros((rounds + 1, grams.shape[1]))
-    for number in range(rounds):
-        thetas[number + 1] = mean_factor @ thetas[number] + mean_offset
-    return thetas[1:]
+    return factor, offset
 
 
 def quality_weighted_median(nodes: Sequence[Trained], _: int) -> Result:
@@ -70,7 +84,7 @@ def quality_weighted_median(nodes: Sequence[Trained], _: int) -> Result:
     views = [own_units(node) for node in nodes]
     quality = np.array([1.0 / view.s2 for view in views])
     thetas = np.array([view.theta for view in views])
-    return _one_round(nodes, views, np.array([_weighted_median(column, quality) for column in thetas.T]))
+    return _one_round(nodes, views, weighted_medians(thetas, quality))
 
 
 def scalar_weighted(nodes: Sequence[Trained], _: int) -> Result:
@@ -135,6 +149,11 @@ def _prediction(node: Trained, view: OwnUnits, theta: Floats) -> Prediction:
     sd = float(np.sqrt(np.mean((y - view.forecast(X, theta)) ** 2)))
     mean = view.forecast(node.participant.answers[0], theta)
     return Prediction(mean, np.full(len(mean), sd))
+
+
+def weighted_medians(thetas: Floats, weights: Floats) -> Floats:
+    """Return the weighted median of every coefficient, float64 [d]; thetas are float64 [nodes, d]."""
+    return np.array([_weighted_median(column, weights) for column in thetas.T])
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
