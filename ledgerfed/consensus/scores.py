@@ -7,14 +7,13 @@ Rules:
   LOUD, once from QUIET (a newcomer has exactly that), else not at all; their lower median is the weighted
   one, and the contract can check it from the row alone;
 - the f loudest must speak for less than half, or everybody who is not suspect is heard once, or everybody.
-  An author's own reveal counts for one in this without being heard;
+  If none of these will do, the author's own reveal counts for one in it without being heard;
 - a validator's deviation is the mean over updates of how much farther its score lies from the median than
   SPREADS times the update's own spread, the lower median of all such distances.
 
-Hence (docs/adr/0019), with at most f faulty validators of 3f + 1, whatever their reputations: the score of an
-update lies within the range of the honest scores; that of an honest validator's own update never above it,
-and within it if the f loudest speak for less than half without its own reveal too. f silent validators leave
-nobody unscored.
+Hence (docs/adr/0019), with at most f faulty validators, whatever their reputations: a score is at most the
+best honest one, and at least the worst if 2f + 1 others scored the update or its author is faulty itself.
+f silent validators of 3f + 1 leave nobody unscored.
 """
 
 from __future__ import annotations
@@ -74,13 +73,12 @@ def heard(given: RoundInput, hearing: Hearing, index: int) -> tuple[int, ...]:
 
     Empty when they are too few.
     """
-    said = said_of(given, index)
-    for level in hearing.levels():
-        chosen = {j: level[j] for j in said}
-        if _is_safe([*chosen.values()], given.config.faults, has_revealed(given, index)):
-            alike = min(v for v in chosen.values() if v)
-            part = alike if alike == max(chosen.values()) else 1
-            return tuple(score for j, score in said.items() for _ in range(chosen[j] // part))
+    said, most = said_of(given, index), given.config.faults
+    for own in (0, int(has_revealed(given, index))):
+        for level in hearing.levels():
+            chosen = {j: level[j] for j in said}
+            if _is_safe([*chosen.values()], most, own):
+                return tuple(score for j, score in said.items() for _ in range(_relative(chosen, j)))
     return ()
 
 
@@ -108,10 +106,16 @@ def validated(
     return rule.validate_step(before, scorer.deviation, len(_scored(given, index, due)), len(due))
 
 
-def _is_safe(chosen: Sequence[int], most: int, revealed: bool) -> bool:
-    """Return whether the `most` loudest speak for less than half; the author's own reveal counts for one."""
+def _is_safe(chosen: Sequence[int], most: int, own: int) -> bool:
+    """Return whether the `most` loudest speak for less than half; `own` is the author's part in all."""
     loudest = sum(sorted(chosen, reverse=True)[:most])
-    return any(chosen) and 2 * loudest < sum(chosen) + revealed
+    return any(chosen) and 2 * loudest < sum(chosen) + own
+
+
+def _relative(chosen: Mapping[int, int], index: int) -> int:
+    """Return how often a score stands in the row: where all that are heard are alike, once is enough."""
+    alike = len({often for often in chosen.values() if often}) == 1
+    return min(1, chosen[index]) if alike else chosen[index]
 
 
 def _spread(said: Sequence[int], median: int) -> int:
