@@ -88,6 +88,13 @@ def evaluate(
         Path | None, typer.Option(help="Compare with committed results; exit 3 if they differ.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run computed.")] = False,
+    attacks: Annotated[
+        bool,
+        typer.Option("--attacks", help="Let hostile nodes attack; search for their worst."),
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="With --attacks: fewer strengths and nodes drawn once.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare this federation with other ways to forecast, on real data, and with what it is held to.
@@ -95,6 +102,24 @@ def evaluate(
     Example: ledgerfed evaluate --scenario transit --plots
     """
     from ledgerfed.cli.evaluate import run_evaluate
+
+    if attacks:
+        from ledgerfed.cli.attacks import run_attacks
+
+        raise typer.Exit(
+            run_attacks(
+                scenario,
+                directory,
+                workers,
+                check,
+                quick=quick,
+                plots=plots,
+                fresh=fresh,
+                as_json=as_json,
+            )
+        )
+    if quick:
+        raise ConfigurationError("--quick is for --attacks; the comparison has no quick form")
 
     code = run_evaluate(scenario, seeds, directory, workers, check, plots=plots, fresh=fresh, as_json=as_json)
     raise typer.Exit(code)

@@ -6,16 +6,18 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ledgerfed.cli.output import emit
 from ledgerfed.errors import ConfigurationError, InvalidValueError, NotFoundError, VerificationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ledgerfed.evaluation.runs import Part
 
+_T = TypeVar("_T")
+_KEYS: Final = frozenset({"rows", "exactness", "harm"})
 TOLERANCE: Final = 2e-3
 """Relative difference that `--check` forgives: other processors add up in another order."""
 
@@ -35,14 +37,13 @@ def run_evaluate(
     from ledgerfed.evaluation import runs
     from ledgerfed.evaluation.documents import as_csv, as_text
 
-    committed = None if check is None else _committed(check)
+    committed = None if check is None else read_results(check, _KEYS)
     if plots:
-        _require_plots()
+        require_plots()
     wanted = runs.parts(_cases(scenario), seeds)
     kept = directory / "parts"
-    if fresh and kept.is_dir():
-        for file in kept.glob("*.json"):
-            file.unlink()
+    if fresh:
+        forget(kept)
     found = runs.gather(_compute(wanted, kept, workers or os.cpu_count() or 1))
     lines = found.pop("lines")
     (directory / "results.json").write_text(json.dumps(found, separators=(",", ":")) + "\n", "utf-8")
@@ -72,36 +73,51 @@ def _cases(scenario: str) -> Any:
 
 
 def _compute(wanted: tuple[Part, ...], kept: Path, workers: int) -> Any:
+    from ledgerfed.evaluation import runs
+
+    return with_progress(
+        len(wanted), lambda told: runs.evaluate(wanted, kept, workers, lambda part: told(part.name))
+    )
+
+
+def with_progress(total: int, run: Callable[[Callable[[str], None]], _T]) -> _T:
+    """Return what `run` gives; it tells the names of what it has done, `total` in all, for a bar to show."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from ledgerfed.evaluation import runs
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     console = Console(file=sys.stderr)
     with Progress(*columns, console=console, disable=not console.is_interactive) as progress:
-        task = progress.add_task("evaluating", total=len(wanted))
-
-        def told(part: Part) -> None:
-            progress.update(task, advance=1, description=part.name)
-
-        return runs.evaluate(wanted, kept, workers, told)
+        task = progress.add_task("evaluating", total=total)
+        return run(lambda name: progress.update(task, advance=1, description=name))
 
 
-def _committed(path: Path) -> dict[str, Any]:
+def forget(kept: Path) -> None:
+    """Delete the pieces of earlier runs."""
+    for file in kept.glob("*.json"):
+        file.unlink()
+
+
+def read_results(path: Path, keys: frozenset[str]) -> dict[str, Any]:
+    """Return committed results, which have these keys.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InvalidValueError: it does not hold such results.
+    """
     try:
         document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise NotFoundError(f"there are no results {path}") from error
     except (OSError, ValueError) as error:
         raise InvalidValueError(f"{path} holds no results: {error}") from error
-    if not isinstance(document, dict) or not {"rows", "exactness", "harm"} <= document.keys():
-        raise InvalidValueError(f"{path} holds no results; it needs rows, exactness and harm")
+    if not isinstance(document, dict) or not keys <= document.keys():
+        raise InvalidValueError(f"{path} holds no results; it needs {', '.join(sorted(keys))}")
     return document
 
 
-def _require_plots() -> None:
-    """Find out before the work, not after it."""
+def require_plots() -> None:
+    """Find out before the work, not after it; raises ConfigurationError without matplotlib."""
     try:
         from ledgerfed.evaluation import plots  # noqa: F401
     except ImportError as error:

@@ -33,6 +33,8 @@ SEEDS: Final = {0.0: 1, 0.2: 1, 0.4: 2}
 """How often the hostile nodes are drawn, by their share."""
 REFINEMENTS: Final = {0.2: 0, 0.4: 1}
 TO_OWN: Final = {FEDAVG: "FedAvg_to_own", MEDIAN: "median_to_own"}
+NEEDS: Final = frozenset({"scenario", "attack", "share", "trials"})
+"""The keys of every part's document."""
 _DIGITS: Final = 6
 
 
@@ -85,7 +87,7 @@ def do_attack(part: AttackPart) -> dict[str, Any]:
     def harm(strength: float) -> float:
         found = [_trial(part, kind, strength, seed) for seed in range(seeds)]
         trials.extend(found)
-        return max(trial["growth"] for trial in found)
+        return max(float(trial["growth"]) for trial in found)
 
     refinements = 0 if part.quick or not kind.refined else REFINEMENTS[part.share]
     search(strengths, harm, refinements)
