@@ -70,7 +70,7 @@ def page(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "![Each node against its own model](evaluation/gains.svg)"
     yield ""
-    yield from _targets(found["targets"])
+    yield from targets_table(found["targets"])
     for title, keys in (("Accuracy", _ACCURACY), ("Who gains", _FAIRNESS), ("Cost", _COST)):
         yield f"## {title}"
         yield ""
@@ -79,12 +79,12 @@ def page(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _guarantees(found)
 
 
-def replace_table(readme: str, table: Sequence[str]) -> str:
-    """Return README with the table between its marks replaced; raises InvalidValueError without them."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise InvalidValueError(f"README has no place for the table; put {BEGIN} and {END} there")
+def replace_table(readme: str, table: Sequence[str], begin: str = BEGIN, end: str = END) -> str:
+    """Return README with the table between two marks replaced; raises InvalidValueError without them."""
+    before, found, rest = readme.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise InvalidValueError(f"README has no place for the table; put {begin} and {end} there")
     return before + begin + "\n" + "\n".join(table) + "\n" + end + after
 
 
@@ -111,7 +111,8 @@ def _cases(found: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, Any]]]:
     return cases
 
 
-def _targets(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def targets_table(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the section about what was held to: measured, limit, met or missed."""
     yield "## What it is held to"
     yield ""
     yield "| target | measured | limit | |"
