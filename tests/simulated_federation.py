@@ -512,7 +512,7 @@ def _configuration(name: str, committee: int, depth: int) -> FederationConfig:
         twin_distance=0,
         outlier_factor=8 * ONE,
         score_floor=-ONE,
-        score_factor=64 * ONE,
+        regret_limit=4 * ONE,
         trace_cap=4 * ONE,
         sample_cap=2 * ONE,
         model_root_bound=ONE + ONE // 64,

@@ -4,7 +4,8 @@ Rules:
 - at least 2f + 1 score reveals, or the round aborts;
 - V3 an update counts as available when f + 1 reveals hold it;
 - V7 a survivor of V1-V6 is no outlier, and weighs what `standing` says;
-- V8 the median of the scores that `scores` hears reaches `score_floor`;
+- V8 the median of the scores that `scores` hears reaches `score_floor`, and is not regretted beyond
+  `regret_limit` (`consensus.regret`), which also says what share of its weight an update keeps;
 - fewer than `min_updates` updates with a say abort the round, and so do too few for the rule to stand its
   number of hostile ones: never silently a plain mean;
 - the new model is the exact weighted pool of the admitted information; roots of its autoregression beyond
@@ -21,6 +22,7 @@ from dataclasses import replace
 
 from ledgerfed.consensus import reputation as rule
 from ledgerfed.consensus.gates import MEASURE_MAX, Candidate, RoundInput, pass_gates
+from ledgerfed.consensus.regret import quality, regret, usual_score
 from ledgerfed.consensus.scores import Hearing, heard, listen, scorers, validated
 from ledgerfed.consensus.stability import stabilise
 from ledgerfed.consensus.standing import Standing, information_of, standings, weights
@@ -45,7 +47,9 @@ def decide(given: RoundInput) -> Outcome:
     candidates, hearing = pass_gates(given, available(given)), listen(given)
     try:
         found = standings(given, [c for c in candidates if c.reason is None])
-        verdicts = _weighed(given, candidates, [_judge(given, c, found, hearing) for c in candidates], found)
+        judged = [_judge(given, c, found, hearing) for c in candidates]
+        judged, qualities = _qualities(given, judged, found)
+        verdicts = _weighed(given, candidates, judged, found, qualities)
         model, stabilised = _aggregate(given, candidates, verdicts)
     except InvalidValueError as error:
         raise RoundAbortedError(f"the updates have no common solution; the round aborts: {error}") from error
@@ -57,7 +61,7 @@ def decide(given: RoundInput) -> Outcome:
         evidence=given.evidence.hash(),
         verdicts=verdicts,
         model=model,
-        reputations=_new_reputations(given, verdicts, conduct),
+        reputations=_new_reputations(given, verdicts, conduct, qualities),
         depth=given.config.depth,
         drift=_drift(given, candidates, verdicts),
         stabilised=stabilised,
@@ -92,11 +96,9 @@ def _judge(
     if candidate.reason is not None:
         return Verdict(candidate.index, candidate.reason, measures=candidate.measures)
     standing = found[candidate.index]
-    measures = {**dict(candidate.measures), "distance": standing.distance, "distance_limit": standing.limit}
-    verdict = Verdict(
-        candidate.index,
-        Reason.ADMITTED,
-        measures=tuple(sorted((name, min(value, MEASURE_MAX)) for name, value in measures.items())),
+    verdict = _with_measures(
+        Verdict(candidate.index, Reason.ADMITTED, measures=candidate.measures),
+        {"distance": standing.distance, "distance_limit": standing.limit},
     )
     scores = heard(given, hearing, candidate.index)
     if scores:
@@ -110,11 +112,32 @@ def _judge(
     return verdict
 
 
+def _qualities(
+    given: RoundInput, judged: Sequence[Verdict], found: Mapping[int, Standing]
+) -> tuple[list[Verdict], Mapping[int, int]]:
+    """Return the verdicts after the regret of V8, and the Q16 quality of every update still admitted."""
+    scores = {v.index: v.score for v in judged if v.admitted and v.score is not None}
+    usual = usual_score(score for index, score in scores.items() if found[index].votes)
+    regrets = {index: regret(score, usual) for index, score in scores.items()}
+    limit = given.config.gates.regret_limit
+    verdicts = [_with_measures(v, {"regret": regrets[v.index]}) if v.index in regrets else v for v in judged]
+    return (
+        [replace(v, reason=Reason.LOW_SCORE) if regrets.get(v.index, 0) > limit else v for v in verdicts],
+        {index: quality(r, limit) for index, r in regrets.items() if r <= limit},
+    )
+
+
+def _with_measures(verdict: Verdict, measures: Mapping[str, int]) -> Verdict:
+    both = {**dict(verdict.measures), **measures}
+    return replace(verdict, measures=tuple(sorted((k, min(v, MEASURE_MAX)) for k, v in both.items())))
+
+
 def _weighed(
     given: RoundInput,
     candidates: Sequence[Candidate],
     judged: Sequence[Verdict],
     found: Mapping[int, Standing],
+    qualities: Mapping[int, int],
 ) -> tuple[Verdict, ...]:
     """Return the verdicts with the weights of the admitted.
 
@@ -127,8 +150,10 @@ def _weighed(
         raise RoundAbortedError(
             f"{votes} verified updates with weight, {given.config.min_updates} are needed; the round aborts"
         )
-    given_weights = weights(given, admitted, found)
-    return tuple(replace(v, weight=given_weights.get(v.index, 0)) for v in judged)
+    full = weights(given, admitted, found)
+    return tuple(
+        replace(v, weight=full[v.index] * qualities[v.index] >> 16) if v.admitted else v for v in judged
+    )
 
 
 def _aggregate(
@@ -159,16 +184,13 @@ def _drift(given: RoundInput, candidates: Sequence[Candidate], verdicts: Sequenc
 
 
 def _new_reputations(
-    given: RoundInput, verdicts: Sequence[Verdict], conduct: Sequence[Scorer]
+    given: RoundInput,
+    verdicts: Sequence[Verdict],
+    conduct: Sequence[Scorer],
+    qualities: Mapping[int, int],
 ) -> tuple[Reputation, ...]:
-    floor = given.config.gates.score_floor
     trained = [
-        rule.train_step(
-            given.reputations[v.index],
-            v.reason,
-            rule.quality(v.score, floor) if v.score is not None else 0,
-            given.evidence.round,
-        )
+        rule.train_step(given.reputations[v.index], v.reason, qualities.get(v.index, 0), given.evidence.round)
         for v in verdicts
     ]
     return tuple(validated(given, verdicts, conduct, index, r) for index, r in enumerate(trained))

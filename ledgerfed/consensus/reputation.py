@@ -95,11 +95,6 @@ def faulty_validator_step(reputation: Reputation) -> Reputation:
     return _with_validator(reputation, 0, FAULT)
 
 
-def quality(score: int, floor: int) -> int:
-    """Return how good an admitted score is in Q16: 0 at the floor of gate V8, ONE from no loss upwards."""
-    return max(0, min(ONE, (score - floor) * ONE // -floor))
-
-
 def influence(reputation: Reputation) -> int:
     """Return the Q16 factor of a trainer's reputation on its weight: clamp((R - 0.25) / 0.15, 0, 1)."""
     return max(0, min(ONE, (20 * reputation.trainer.value - 5 * ONE) // 3))

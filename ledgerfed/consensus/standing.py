@@ -15,6 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from ledgerfed.aggregation.engine import weigh
 from ledgerfed.aggregation.information import ratio_cap
 from ledgerfed.aggregation.space import Contribution
 from ledgerfed.aggregation.whitened import damping, robust_centre
@@ -52,7 +55,7 @@ def standings(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int,
         return {}
     ordered = sorted(survivors, key=lambda c: order_key(given.evidence.opened_at, c.index))
     voters = [c for c in ordered if _influence(given, c)] or ordered
-    caps = {c.index: _cap(given, c, voters) for c in ordered}
+    caps = _caps(given, ordered, voters)
     centre = robust_centre(
         [information_of(c) for c in voters],
         [caps[c.index] for c in voters],
@@ -107,10 +110,6 @@ def _shares(
     by = given.config.aggregation
     if by.rule is Rule.REDESCENDING:
         return {c.index: found[c.index].damping for c in voters}
-    import numpy as np
-
-    from ledgerfed.aggregation.engine import weigh
-
     gram = given.space.gram(
         [information_of(c) for c in voters],
         [found[c.index].cap for c in voters],
@@ -124,16 +123,17 @@ def _shares(
     return {c.index: (part << 16) // largest for c, part in zip(voters, parts, strict=True)}
 
 
-def _cap(given: RoundInput, candidate: Candidate, voters: Sequence[Candidate]) -> int:
-    """Return the Q16 factor that caps claimed information and claimed samples."""
+def _caps(given: RoundInput, ordered: Sequence[Candidate], voters: Sequence[Candidate]) -> Mapping[int, int]:
+    """Return per index the Q16 factor that caps claimed information and claimed samples."""
     gates = given.config.gates
     trace = lower_median([information_of(c).trace for c in voters])
     samples = lower_median([_samples(c) for c in voters])
-    return (
-        ratio_cap(information_of(candidate).trace, gates.trace_cap, trace)
-        * ratio_cap(_samples(candidate), gates.sample_cap, samples)
+    return {
+        c.index: ratio_cap(information_of(c).trace, gates.trace_cap, trace)
+        * ratio_cap(_samples(c), gates.sample_cap, samples)
         >> 16
-    )
+        for c in ordered
+    }
 
 
 def _samples(candidate: Candidate) -> int:

@@ -60,6 +60,7 @@ def _joined(given: RoundInput, probe: Probe | None, update: Update | None, cap: 
         return None
     theta, precision = coefficients(given.base, probe)
     own, weight = as_information(update, probe), cap / ONE
+    precision = precision / max(1, given.base.contributors)
     try:
         return np.asarray(
             np.linalg.solve(precision + weight * own.precision(), precision @ theta + weight * own.eta())

@@ -244,9 +244,10 @@ def give_verdicts(bench: Workbench, index: int, given: RoundInput, held: frozens
     """Return validator `index`'s score for every registry position, in Q16.
 
     An update that fails a gate is GATED, one whose opening never came is NOT_HELD. A survivor's score is the
-    relative improvement of the hold-out error when its capped information joins the base model (predictions
-    are judged by their student on the basis). The
-    validator does not score itself: its own entry is 0 if its update survives the gates.
+    relative improvement of the hold-out error when its capped information joins the base model with the
+    say of one contributor (predictions are judged by their student on the basis): beside the whole model one
+    of many would hardly be felt. The validator does not score itself: its own entry is 0 if its update
+    survives the gates.
     """
     candidates = pass_gates(given, held)
     survivors = [c for c in candidates if c.reason is None and c.update and c.information]
@@ -329,6 +330,7 @@ def _improvement(bench: Workbench, base: GlobalModel, update: Update | None, cap
         raise InvalidValueError("a survivor without an update")
     X, y = bench.holdout.sample()
     theta, precision = coefficients(base, bench.probe)
+    precision = precision / max(1, base.contributors)
     before = float(np.mean((y - X @ theta) ** 2))
     try:
         joined = _join(theta, precision, as_information(update, bench.probe), cap / ONE)

@@ -36,7 +36,6 @@ _AT_LEAST_ONE = (
     "norm_bound",
     "moment_band",
     "outlier_factor",
-    "score_factor",
     "trace_cap",
     "sample_cap",
 )
@@ -72,12 +71,12 @@ class Gates:
     [1 / band, band], that of any other column below band. lag_spread: V5, how far the autocovariances that
     R and z state several times may differ, as a share of the variance. twin_alignment_bits and twin_distance:
     V6, updates whose R are so nearly aligned and that say the same within this whitened distance per
-    coefficient are copies too. outlier_factor: V7, largest whitened distance in units of the lower median. score_floor: V8,
-    smallest lower-median score (negative: a loss). score_factor: V8, how many times their median deviation a
-    score may lie below the lower median of all scores. trace_cap and sample_cap: claimed information and samples
-    count up to so many times the lower median. model_root_bound: no root of the global model's autoregression
-    comes to this modulus (1.0 allows none on the unit circle). drift_share: the share of admitted updates
-    that must say so for a federation to drift.
+    coefficient are copies too. outlier_factor: V7, largest whitened distance in units of the lower median.
+    score_floor: V8, smallest lower-median score (negative: a loss). regret_limit: V8, by what share an
+    update's hold-out error may exceed the usual one. trace_cap and sample_cap: claimed information and
+    samples count up to so many times the lower median. model_root_bound: no root of the global model's
+    autoregression comes to this modulus (1.0 allows none on the unit circle). drift_share: the share of
+    admitted updates that must say so for a federation to drift.
     """
 
     max_payload_bytes: int
@@ -95,7 +94,7 @@ class Gates:
     twin_distance: int
     outlier_factor: int
     score_floor: int
-    score_factor: int
+    regret_limit: int
     trace_cap: int
     sample_cap: int
     model_root_bound: int
@@ -114,6 +113,7 @@ class Gates:
         require_range("lag_spread", self.lag_spread, 1, 1 << 32)
         require_range("copy_memory", self.copy_memory, 1, 1024)
         require_range("score_floor", self.score_floor, -ONE, -1)
+        require_range("regret_limit", self.regret_limit, 1, 1 << 20)
         require_range("model_root_bound", self.model_root_bound, ONE // 2, 1 << 40)
         require_range("drift_share", self.drift_share, 1, ONE)
 

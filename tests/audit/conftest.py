@@ -97,7 +97,7 @@ def make_config() -> FederationConfig:
             twin_distance=0,
             outlier_factor=64 * ONE,
             score_floor=-ONE // 2,
-            score_factor=64 * ONE,
+            regret_limit=4 * ONE,
             trace_cap=4 * ONE,
             sample_cap=4 * ONE,
             model_root_bound=ONE + ONE // 64,

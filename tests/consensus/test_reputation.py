@@ -136,14 +136,6 @@ def test_no_step_leaves_the_bits(a, b, positive, negative):
     assert 0 < moved.value < ONE
 
 
-@given(st.integers(-ONE, ONE), st.integers(-ONE, -1))
-def test_quality_rises_from_the_floor_to_no_loss(score, floor):
-    found = rule.quality(score, floor)
-    assert 0 <= found <= ONE
-    assert (found == 0) if score <= floor else (found > 0)
-    assert (found == ONE) if score >= 0 else (found < ONE)
-
-
 @pytest.mark.parametrize(
     ("deviation", "positive"), [(0, ONE), (ONE // 2, 0), (ONE // 6, ONE // 2), (2 * ONE, 0)]
 )

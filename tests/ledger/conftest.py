@@ -48,7 +48,7 @@ def configuration() -> FederationConfig:
         twin_distance=0,
         outlier_factor=8 * one,
         score_floor=-one,
-        score_factor=64 * one,
+        regret_limit=4 * one,
         trace_cap=4 * one,
         sample_cap=2 * one,
         model_root_bound=one + one // 64,

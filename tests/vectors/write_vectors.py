@@ -77,7 +77,7 @@ def configuration() -> FederationConfig:
         twin_distance=0,
         outlier_factor=6 * ONE,
         score_floor=-ONE // 8,
-        score_factor=64 * ONE,
+        regret_limit=4 * ONE,
         trace_cap=4 * ONE,
         sample_cap=2 * ONE,
         model_root_bound=ONE + ONE // 64,
