@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ANALYSER := vyper-guard==0.7.0
+BYZFL := byzfl-0.0.11
 CLIENTS := tests/clients/node_modules/.package-lock.json
 
-.PHONY: demo test test-all gas analyse lint bench-chain bench-fit clean
+.PHONY: demo test test-all gas analyse lint bench bench-chain bench-fit clean
 
 demo: $(VENV)/installed
 	$(BIN)/ledgerfed demo
@@ -16,6 +17,9 @@ test: lint analyse $(CLIENTS)
 
 test-all: lint analyse $(CLIENTS)
 	$(BIN)/pytest -n 2 --dist loadfile -m "slow or not slow"
+
+bench: $(VENV)/$(BYZFL)/installed
+	@$(BIN)/python tests/benchmarks/rules.py $(ARGS)
 
 bench-chain: $(VENV)/installed-test $(CLIENTS)
 	$(BIN)/python tests/benchmarks/chain_throughput.py
@@ -49,6 +53,15 @@ $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml
 $(VENV)/analyser/$(ANALYSER): $(VENV)/bin/python
 	$(BIN)/python -m venv $(VENV)/analyser
 	$(VENV)/analyser/bin/python -m pip install --quiet --disable-pip-version-check $(ANALYSER)
+	@touch $@
+
+# Without its dependencies: its aggregators need torch, numpy and scipy, torchvision and the rest are for its
+# training harness. PyPI's torch for Linux holds CUDA, gigabytes of it; where that matters, set
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu and pip takes the version for processors.
+$(VENV)/$(BYZFL)/installed: $(VENV)/installed-test
+	$(BIN)/python -m venv $(VENV)/$(BYZFL)
+	$(VENV)/$(BYZFL)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 numpy scipy
+	$(VENV)/$(BYZFL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(subst -,==,$(BYZFL))
 	@touch $@
 
 # anvil, cast, viem and ethers; node itself comes with the test extra. No package's own scripts are run.
