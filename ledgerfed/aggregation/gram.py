@@ -142,7 +142,7 @@ class Limbs:
     halves: _Floats
 
     def times(self, vector: Sequence[int]) -> list[int]:
-        """Return the exact product with a vector of n integers below 2^33 in absolute value."""
+        """Return the exact product with a vector of n integers that are not negative."""
         columns, bits = _vector_limbs(np.asarray(vector, np.int64))
         return _joined(self.halves, columns, bits, LIMB_BITS)
 
@@ -158,31 +158,27 @@ def _halved(matrix: Integers, bits: int) -> tuple[Integers, Integers]:
     return high, matrix - (high << bits)
 
 
-def _joined(halves: _Floats, columns: _Floats, vector_bits: int, matrix_bits: int) -> list[int]:
+def _joined(halves: _Floats, columns: list[_Floats], vector_bits: int, matrix_bits: int) -> list[int]:
     """Return the product of a matrix in two limbs with a vector in its limbs, in Python integers."""
-    products = (halves @ columns).astype(np.int64)
-    m = len(products) // 2
+    m = len(halves) // 2
     total = [0] * m
-    for column in range(products.shape[1]):
-        high, low = products[:m, column].tolist(), products[m:, column].tolist()
+    for column in columns:
+        # Column by column: BLAS is several times slower where the other factor is a matrix of two columns.
+        product = (halves @ column).astype(np.int64).tolist()
+        high, low = product[:m], product[m:]
         total = [
             (t << vector_bits) + (h << matrix_bits) + v for t, h, v in zip(total, high, low, strict=True)
         ]
     return total
 
 
-def _vector_limbs(vector: Integers) -> tuple[_Floats, int]:
-    """Return columns of signed limbs, the highest first, and the bits of one.
+def _vector_limbs(vector: Integers) -> tuple[list[_Floats], int]:
+    """Return the limbs of a vector that is not negative, the highest first, and the bits of one.
 
-    A limb of b bits is at most 2^(b-1), one of the matrix 2^27, and n <= 2^k of their products stay at 2^53.
+    A limb is at most 2^b, one of the matrix 2^27, and n <= 2^k of their products sum to at most 2^53.
     """
-    bits = EXACT_BITS - (LIMB_BITS - 1) - (len(vector) - 1).bit_length() + 1
-    columns = []
-    while vector.any():
-        rest = (vector + (1 << (bits - 1))) >> bits
-        columns.append(vector - (rest << bits))
-        vector = rest
-    return np.stack(columns[::-1] or [vector], axis=1).astype(np.float64), bits
+    bits = EXACT_BITS - (LIMB_BITS - 1) - (len(vector) - 1).bit_length()
+    return _limbs(vector, bits), bits
 
 
 class WeightedProduct:
@@ -199,7 +195,6 @@ class WeightedProduct:
         self._n, self._active = n, np.zeros(n, np.bool_)
         self._largest = 0
         self._halves = np.zeros((2 * n + 2, n))
-        self._limbs = np.empty((n, 2))
         self.vector_bits = EXACT_BITS - (HALF_BITS - 1) - max(10, (n - 1).bit_length())
         self.scale = 0
 
@@ -221,11 +216,11 @@ class WeightedProduct:
     def deviations(self, vector: Integers) -> Integers:
         """Return (G v)_i less its weighted mean, times 2^-scale, for |v| <= 2^(2 vector_bits - 1)."""
         bits, n = self.vector_bits, self._n
-        self._limbs[:, 0] = vector >> bits
-        self._limbs[:, 1] = vector & ((1 << bits) - 1)
-        products = (self._halves @ self._limbs).astype(np.int64)
-        upper, lower = products[: n + 1], products[n + 1 :, 0]
-        joined = (upper[:, 0] << 9) + (upper[:, 1] >> (bits - 9)) + (lower >> (HALF_BITS - 9))
+        upper, lower = (vector >> bits).astype(np.float64), (vector & ((1 << bits) - 1)).astype(np.float64)
+        # The product of both low limbs is below what is dropped.
+        first = (self._halves @ upper).astype(np.int64)
+        second = (self._halves[: n + 1] @ lower).astype(np.int64)
+        joined = (first[: n + 1] << 9) + (second >> (bits - 9)) + (first[n + 1 :] >> (HALF_BITS - 9))
         return np.asarray(joined[:n] - joined[n], np.int64)
 
     def _rescale(self, active: npt.NDArray[np.bool_], largest: int) -> None:
@@ -249,25 +244,41 @@ class WeightedProduct:
         self._halves[n], self._halves[-1] = _halved(mean, HALF_BITS)
 
 
-def weighted_sums(values: Values | Integers, weights: Sequence[int]) -> Integers:
-    """Return sum_i w_i q_i, int64 [d], of rows int32 or int64 [n, d]; the caller checks that it fits."""
+def weighted_sums(values: Values | Integers, weights: Sequence[int], largest: int) -> Integers:
+    """Return sum_i w_i q_i, int64 [d], of rows int32 or int64 [n, d] with |q| <= largest.
+
+    The caller has checked that the sums fit int64. On the grid weights are taken in limbs whose products sum
+    to at most 2^53.
+    """
     shares = np.array(weights, np.int64)
     chosen = np.flatnonzero(shares)
     if 2 * len(chosen) <= len(shares):
         values, shares = values[chosen], shares[chosen]
     n, d = values.shape
     bits = EXACT_BITS - GRID_BITS - n.bit_length()
-    if _largest(values) >> GRID_BITS or int(shares.max(initial=0)) >> (2 * bits):
+    if largest >> GRID_BITS:
         return np.asarray(shares @ values.astype(np.int64), np.int64)
-    rows = np.stack([shares >> bits, shares & ((1 << bits) - 1)]).astype(np.float64)
+    limbs = _limbs(shares, bits)
     width = min(d, _block(n))
-    buffer, total = np.empty((n, width)), np.empty(d, np.int64)
+    buffer, total = np.empty((n, width)), np.zeros(d, np.int64)
     for start in range(0, d, width):
         part = buffer[:, : min(width, d - start)]
         part[...] = values[:, start : start + width]
-        high, low = (rows @ part).astype(np.int64)
-        total[start : start + width] = (high << bits) + low
+        for limb in limbs:
+            here = total[start : start + width]
+            total[start : start + width] = (here << bits) + (limb @ part).astype(np.int64)
     return total
+
+
+def _limbs(vector: Integers, bits: int) -> list[_Floats]:
+    """Return the limbs of a vector that is not negative, the highest first, each at most 2^bits.
+
+    The highest one may reach 2^bits, so that a weight of one, 2^32, has two limbs of 16.
+    """
+    places = range(max(1, -(-(int(vector.max()) - 1).bit_length() // bits)))
+    parts = [vector >> bits * place for place in places]
+    parts[:-1] = [part & ((1 << bits) - 1) for part in parts[:-1]]
+    return [part.astype(np.float64) for part in reversed(parts)]
 
 
 def mixed_rows(values: Values, mixing: Integers) -> Values:

@@ -8,6 +8,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,9 @@ def combine(values: npt.NDArray[np.int32] | Integers, weights: Sequence[int] | I
         raise InvalidValueError(
             f"weights that sum to {total} and values up to {largest} do not fit int64; coarsen one of them"
         )
-    return divide_rounded(weighted_sums(values, shares), total)
+    shared = gcd(*shares)
+    lowest = [share // shared for share in shares]
+    return divide_rounded(weighted_sums(values, lowest, largest), total // shared)
 
 
 def divide_rounded(numerators: Integers, denominator: int) -> Integers:

@@ -12,13 +12,14 @@ Weiszfeld's steps (Tohoku Math. J. 43, 1937) on weights, in Gram space: w_i = 1 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isqrt
 
-from ledgerfed.aggregation.centre import ball, root_ratio, squared_radii
+from ledgerfed.aggregation.centre import ball, squared_radii
 from ledgerfed.aggregation.gram import split, squared_distances
 from ledgerfed.aggregation.grid import Integers
-from ledgerfed.aggregation.weights import Weights, even
+from ledgerfed.aggregation.weights import WEIGHT_BITS, WEIGHT_ONE, Weights, even
 
-STEPS = 64
+STEPS = 128
 
 
 def geometric_median(gram: Integers, hostile: int, ranks: Sequence[int]) -> Weights:
@@ -28,10 +29,10 @@ def geometric_median(gram: Integers, hostile: int, ranks: Sequence[int]) -> Weig
     limbs = split(distances)
     weights = even(n, ball(distances, n - hostile, ranks))
     for _ in range(STEPS):
-        least = 2 * sum(weights) ** 2
-        radii = [max(radius, least) for radius in squared_radii(limbs, weights)]
-        nearest = min(radii)
-        following = tuple(root_ratio(nearest, radius) for radius in radii)
+        radii = squared_radii(limbs, weights)
+        nearest = max(min(radii), 2 * sum(weights) ** 2)
+        scaled = nearest << 2 * WEIGHT_BITS
+        following = tuple(WEIGHT_ONE if r <= nearest else isqrt(scaled // r) for r in radii)
         if following == weights:
             break
         weights = following
