@@ -45,6 +45,8 @@ WRONG_MEDIAN: constant(uint256) = 7
 
 MAX_WINDOW: constant(uint256) = 2**24 - 1
 MAX_TAIL: constant(uint256) = 64 * 160
+# A one in each of four lanes of 64 bits.
+LANES: constant(uint256) = 1 + 2**64 + 2**128 + 2**192
 
 # Order of the windows, in blocks.
 COMMIT_WINDOW: constant(uint256) = 0
@@ -531,7 +533,7 @@ def challenge_median(
     index: uint256,
     reputation: uint256[5],
     median: int256,
-    row: Bytes[4 * registry.MAX_COMMITTEE],
+    row: Bytes[8 * registry.MAX_COMMITTEE],
     path: DynArray[bytes32, tree.MAX_DEPTH],
     tail: Bytes[MAX_TAIL],
 ):
@@ -542,7 +544,8 @@ def challenge_median(
     @param index The registry index of the update
     @param reputation Its new reputation: a, b, va, vb, quarantined_until
     @param median The certified score
-    @param row The scores heard, four bytes each, big-endian, by ascending index of their validators
+    @param row The scores heard, four bytes each, big-endian, by ascending index of their validators; one that counts
+        double stands twice
     @param path The siblings from its leaf to the root of the reputations
     @param tail Kind, round and fields of every transition since the certificate
     """
@@ -1151,26 +1154,39 @@ def _replay(t: bytes32, tail: Bytes[MAX_TAIL], index: uint256, certified: bool) 
 
 @internal
 @pure
-def _is_lower_median(median: int256, row: Bytes[4 * registry.MAX_COMMITTEE]) -> bool:
-    """Whether `median` is the element at (count - 1) // 2 of the sorted row of big-endian int32."""
+def _is_lower_median(median: int256, row: Bytes[8 * registry.MAX_COMMITTEE]) -> bool:
+    """Whether `median` is the element at (count - 1) // 2 of the sorted row of big-endian int32.
+
+    Eight scores at a time, those at odd and at even places in four lanes of 64 bits each: one by one, 62 of them cost
+    more than a challenge may. Scores and median are counted from -2**31; then 2**32 + s - m has bit 32 set just when
+    s >= m. What fills the last word up counts zero and is above nothing.
+    """
     count: uint256 = len(row) // 4
-    if count == 0 or len(row) % 4 != 0:
+    m: int256 = unsafe_add(median, 2**31)
+    if count == 0 or len(row) & 3 != 0 or m >> 32 != 0:
         return False
-    padded: Bytes[4 * registry.MAX_COMMITTEE + 32] = concat(row, empty(bytes32))
-    below: uint256 = 0
-    reached: uint256 = 0
+    ones: uint256 = LANES
+    lowest: uint256 = unsafe_mul(ones, 2**63 + 2**31)
+    padded: Bytes[8 * registry.MAX_COMMITTEE + 32] = concat(row, convert(lowest, bytes32))
+    low: uint256 = unsafe_mul(ones, 2**32 - 1)
+    less: uint256 = unsafe_mul(ones, unsafe_sub(2**32, convert(m, uint256)))
+    at_least: uint256 = 0
+    above: uint256 = 0
     at: uint256 = 0
-    for _: uint256 in range(registry.MAX_COMMITTEE):
-        if at == len(row):
+    for _: uint256 in range(registry.MAX_COMMITTEE // 4 + 1):
+        if at >= len(row):
             break
-        score: int256 = extract32(padded, at, output_type=int256) >> 224
-        if score < median:
-            below = unsafe_add(below, 1)
-        if score <= median:
-            reached = unsafe_add(reached, 1)
-        at = unsafe_add(at, 4)
-    middle: uint256 = (count - 1) // 2
-    return below <= middle and middle < reached
+        scores: uint256 = extract32(padded, at, output_type=uint256) ^ lowest
+        for half: uint256 in range(2):
+            compared: uint256 = unsafe_add(scores & low, less)
+            at_least = unsafe_add(at_least, (compared >> 32) & ones)
+            above = unsafe_add(above, (unsafe_sub(compared, ones) >> 32) & ones)
+            scores = scores >> 32
+        at = unsafe_add(at, 32)
+    middle: uint256 = unsafe_sub(count, 1) >> 1
+    return (
+        unsafe_add(at_least % (2**64 - 1), middle) >= count and unsafe_add(above % (2**64 - 1), middle) < count
+    )
 
 
 @internal

@@ -184,7 +184,7 @@ def challenging() -> Iterator[Figure]:
         yield _challenge(f"broken_receipt {q}", play, broken_receipt(play, 3, LEAF))
         play = _later(quorum).seal().force(3, LEAF).scores().certify()
         yield _challenge(f"doubled_index {q}", play, doubled_index(play, 3, ROOT, LEAF))
-        scored = scored_outcome(3, 7, [5] * committee, depth=10)
+        scored = scored_outcome(3, 7, [5] * (2 * committee), depth=10)
         play = _later(quorum).seal().scores().certify(scored.outcome)
         proof = wrong_median(play, scored, (1 << quorum) - 1)
         yield _challenge(f"wrong_median {q}", play, proof, Abort(2, Phase.DISPUTED))

@@ -641,6 +641,10 @@ def test_a_receipt_is_answered_for_behind_79_forced_leaves(play_alone):
         ((2**31 - 1, 2**31 - 1, 0), 2**31 - 1),
         ((0, -1), -1),
         (tuple(range(-15, 16)), 0),
+        (tuple(range(-31, 31)), -1),
+        ((7,) * 31 + (9,) * 31, 7),
+        ((-(2**31),) * 61, -(2**31)),
+        ((2**31 - 1,) * 62, 2**31 - 1),
     ],
 )
 def test_the_lower_median_stands_and_its_neighbours_fall(play_alone, heard, median):
@@ -680,7 +684,7 @@ def test_the_contract_has_the_lower_median_of_the_nodes(play_alone):
     scores = st.integers(-(2**31), 2**31 - 1) | st.integers(-2, 2)
 
     @settings(max_examples=40, deadline=None, derandomize=True)
-    @given(st.lists(scores, min_size=1, max_size=31), st.data())
+    @given(st.lists(scores, min_size=1, max_size=62), st.data())
     def check(heard, data):
         claimed = data.draw(st.sampled_from(heard) | scores)
         play = play_alone()
