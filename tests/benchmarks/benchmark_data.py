@@ -64,14 +64,14 @@ def corners(n: int, d: int, f: int, rng: np.random.Generator) -> Floats:
     return np.eye(n, d)
 
 
-def cubic_graph(n: int, d: int, f: int, rng: np.random.Generator) -> Floats:
-    """The pairs far apart are a random graph of degree 3 on 2 f updates: hard for the search for a cover."""
+def random_graph(n: int, d: int, f: int, rng: np.random.Generator) -> Floats:
+    """The pairs far apart are a random graph of degree 5 on 3 f updates: the hardest found."""
     far = np.zeros((n, n))
-    for _ in range(3):
-        left, right = rng.permutation(2 * f).reshape(2, f)
-        far[left, right] = far[right, left] = rng.uniform(0.5, 1.0, size=f)
+    for _ in range(5):
+        left, right = rng.permutation(3 * f)[: 3 * f // 2 * 2].reshape(2, -1)
+        far[left, right] = far[right, left] = rng.uniform(0.5, 1.0, size=len(left))
     values = np.zeros((n, d))
-    values[:, :n] = np.linalg.cholesky(np.eye(n) - 0.1 * np.maximum(far, far.T))
+    values[:, :n] = np.linalg.cholesky(np.eye(n) - 0.1 * far)
     return values
 
 
@@ -84,7 +84,7 @@ KINDS: Mapping[str, Kind] = {
     "plane": plane,
     "lattice": lattice,
     "corners": corners,
-    "cubic graph": cubic_graph,
+    "random graph": random_graph,
 }
 
 

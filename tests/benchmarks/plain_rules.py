@@ -134,7 +134,6 @@ def _widest(about: Floats, weights: Floats) -> tuple[Floats, float]:
     total = weights.sum()
     for _ in range(covariance_filter.STEPS):
         mixture = weights * (deviations / np.abs(deviations).max())
-        mixture -= weights * (mixture.sum() / total)
         deviations = about @ mixture
         deviations -= weights @ deviations / total
         if not deviations.any():
