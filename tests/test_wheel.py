@@ -42,6 +42,8 @@ def test_the_wheel_carries_contract_artifact_migrations_and_data(wheel: Path) ->
         "ledgerfed/store/migrations/env.py",
         "ledgerfed/datasets/data/chicago.npz",
         "ledgerfed/datasets/data/chicago.md",
+        "ledgerfed/datasets/data/digits.npz",
+        "ledgerfed/datasets/data/digits.md",
         "ledgerfed_api/openapi.json",
         "chain_devnet/py.typed",
     } <= names
