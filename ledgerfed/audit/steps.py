@@ -6,7 +6,7 @@ round and the value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -36,7 +36,7 @@ from ledgerfed.audit.replay import (
 from ledgerfed.audit.rules import Replay, Rules, opening_state, replay_rounds
 from ledgerfed.audit.state import RoundTrace
 from ledgerfed.audit.trust import TrustInputs
-from ledgerfed.consensus.history import past_updates
+from ledgerfed.consensus.history import authors_of_copies, past_updates
 from ledgerfed.errors import InvalidValueError, VerificationError
 from ledgerfed.protocol import transcript
 from ledgerfed.protocol.change import VACANT
@@ -255,15 +255,17 @@ def decisions(case: Case) -> str:
     base, reputations = case.base, case.reputations()
     earlier: list[bytes] = []
     evidences: list[tuple[FederationConfig, RoundEvidence]] = []
+    copies: dict[int, Mapping[int, int]] = {}
     for trace, item in case.certified():
         joined = len(trace.epoch.members) - len(reputations)
         reputations = (*reputations, *(NEWCOMER,) * joined)
         with _in_round(trace.number):
-            past = past_updates(trace.epoch.config, evidences, case.history.blobs, trace.number)
+            past = past_updates(trace.epoch.config, evidences, case.history.blobs, trace.number, copies)
             outcome = replay_decision(trace, base, earlier, reputations, item, past, case.history.blobs)
         earlier.insert(0, base.hash())
         base, reputations = outcome.model, outcome.reputations
         evidences.append((trace.epoch.config, item.evidence))
+        copies[trace.number] = authors_of_copies(outcome.verdicts)
     return f"{len(evidences)} decisions, bit for bit"
 
 

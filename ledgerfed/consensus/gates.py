@@ -7,8 +7,9 @@ Rules, in this order; the first that fails gives the reason:
 - V4 canonical bytes of bounded size, the federation's schema, a base model that is the round's or one of the
   last `stale_rounds` before it;
 - V5 enough samples for the columns of the basis, a residual that fits the claimed noise, bounded and stable
-  coefficients (predictions claim no residual and have no roots: these two do not ask them);
-- V6 evidence of training: not the base model in disguise, nor a scaled copy of what another showed first.
+  coefficients, information that rows on the basis can hold (`consensus.claims`; predictions claim no
+  residual, have no roots and no R: these three do not ask them);
+- V6 evidence of training: not the base model in disguise, nor the data of another (`consensus.copies`).
 V7 (robust distance) and V8 (scores) need all survivors and live in `decide`.
 """
 
@@ -18,8 +19,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ledgerfed.aggregation.information import ExactInformation
 from ledgerfed.aggregation.space import SPACES, Contribution, Space
 from ledgerfed.consensus.authenticate import culprits, effective_leaves, equivocators
+from ledgerfed.consensus.claims import are_consistent, claims_of
+from ledgerfed.consensus.copies import Copied, Shown, find_copies, same_data
 from ledgerfed.consensus.stability import is_stable, largest_coefficient
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.configuration import FederationConfig
@@ -28,7 +32,7 @@ from ledgerfed.protocol.hashing import keccak, word
 from ledgerfed.protocol.leaf import Opening
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.model import GlobalModel
-from ledgerfed.protocol.payload import update_hash
+from ledgerfed.protocol.payload import InformationUpdate, update_hash
 from ledgerfed.protocol.reputation import Reputation
 from ledgerfed.protocol.score import ONE
 from ledgerfed.protocol.update import Update, read_payload
@@ -36,11 +40,13 @@ from ledgerfed.protocol.update import Update, read_payload
 SAMPLES_PER_COLUMN = 3
 """Fewer samples per column reveal too much of a panel and say too little (V5)."""
 MEASURE_MAX = (1 << 53) - 1
+COPY_OF = "copy_of"
+"""The measure that names the author of what an earlier round showed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastUpdate:
-    """An update that was opened in an earlier round."""
+    """An update that was opened in an earlier round, by the node whose data it shows."""
 
     round: int
     index: int
@@ -192,43 +198,50 @@ def _check_values(given: RoundInput, candidate: Candidate) -> Candidate:
         return replace(candidate, reason=Reason.OUT_OF_RANGE)
     if not is_stable(theta.values[: len(lags)], theta.scale, lags, gates.root_bound):
         return replace(candidate, reason=Reason.UNSTABLE)
-    if measures["base_distance"] < gates.base_distance:
+    candidate = _check_claims(given, candidate)
+    if candidate.reason is None and measures["base_distance"] < gates.base_distance:
         return replace(candidate, reason=Reason.BASE_COPY)
     return candidate
 
 
+def _check_claims(given: RoundInput, candidate: Candidate) -> Candidate:
+    update, information = _parts(candidate)
+    if not (isinstance(update, InformationUpdate) and isinstance(information, ExactInformation)):
+        return candidate
+    claims = claims_of(update, information, given.config.lags)
+    claimed = {
+        "lag_spread": claims.spread,
+        "moment_highest": max(claims.moments),
+        "moment_lowest": min(claims.moments),
+    }
+    measured = replace(candidate, measures=_measures(dict(candidate.measures) | claimed))
+    if are_consistent(claims, given.config):
+        return measured
+    return replace(measured, reason=Reason.INCONSISTENT_INFORMATION)
+
+
 def _check_copies(given: RoundInput, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Of aligned updates only the first author keeps its own.
-
-    Within this round the tie-break key decides. Two that showed it first in the same earlier round both count
-    as authors, so that a copier who outlasts the memory of the original never turns its author away.
-    """
-    now = given.evidence.round
-    shown = [(p.round, p.index, given.space.expand(p.update)) for p in given.history]
-    shown += [(now, c.index, c.information) for c in candidates if c.information and c.reason is None]
-    return [
-        replace(c, reason=Reason.COPY) if c.reason is None and _is_copy(given, c, shown) else c
+    """Of those who show the same data only the author keeps its own; the others' verdicts name it."""
+    before = [Shown(p.round, p.index, given.space.expand(p.update)) for p in given.history]
+    now = [
+        Shown(given.evidence.round, c.index, c.information)
         for c in candidates
+        if c.information and c.reason is None
     ]
+    same = same_data(given.config, given.base.theta, given.prior)
+    copied = find_copies(before, now, same, lambda index: _claim(given, index))
+    return [_refuse_copy(c, copied[c.index]) if c.index in copied else c for c in candidates]
 
 
-def _is_copy(given: RoundInput, candidate: Candidate, shown: Sequence[tuple[int, int, Contribution]]) -> bool:
-    _, information = _parts(candidate)
-    bits, base = given.config.gates.copy_alignment_bits, given.base.theta
-    aligned = given.space.aligned
-    authors = [(number, index) for number, index, other in shown if aligned(information, other, base, bits)]
-    first = min(number for number, _ in authors)
-    earliest = {index for number, index in authors if number == first}
-    if first < given.evidence.round:
-        return candidate.index not in earliest
-    return candidate.index != min(earliest, key=lambda index: _claim(given, index))
+def _refuse_copy(candidate: Candidate, copied: Copied) -> Candidate:
+    measures = dict(candidate.measures) | ({COPY_OF: copied.author} if copied.earlier else {})
+    return replace(candidate, reason=Reason.COPY, measures=_measures(measures))
 
 
 def _claim(given: RoundInput, index: int) -> tuple[int, bytes]:
     """Return how a node ranks among those who show the same data at once: the best reputation first.
 
-    Nobody sees an update before the seal, but an aborted round reveals updates that no evidence remembers;
-    whoever copies one of those has earned less than its author, or ties with it and draws lots.
+    Nobody sees an update before the seal, but an aborted round reveals updates that no evidence remembers.
     """
     return -given.reputations[index].trainer.value, order_key(given.evidence.opened_at, index)
 

@@ -5,18 +5,22 @@ Rules, so that every node and every auditor remembers the same:
   r - copy_memory to r - 1;
 - of their openings those that f + 1 reveals hold (gate V3): others may be unknown to an honest node;
 - of these the payloads that decode on the federation's basis; what stands on another basis copies nobody;
+- what was refused as a copy of an earlier round counts as its author's, so that whoever repeats it never
+  outlasts the memory of the author;
 - in ascending round and index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from ledgerfed.consensus.gates import PastUpdate
+from ledgerfed.consensus.gates import COPY_OF, PastUpdate
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.leaf import Opening
+from ledgerfed.protocol.manifest import Reason, Verdict
 from ledgerfed.protocol.score import NOT_HELD
 from ledgerfed.protocol.update import Update, read_payload
 
@@ -26,6 +30,7 @@ def past_updates(
     rounds: Sequence[tuple[FederationConfig, RoundEvidence]],
     payloads: Mapping[bytes, bytes],
     round_number: int,
+    copies: Mapping[int, Mapping[int, int]] | None = None,
 ) -> tuple[PastUpdate, ...]:
     """Return the updates that round `round_number` remembers, as `RoundInput.history` wants them.
 
@@ -35,6 +40,7 @@ def past_updates(
             order; rounds outside the memory are passed over.
         payloads: payloads by update hash, for the remembered rounds at least.
         round_number: the round to be decided.
+        copies: `authors_of_copies` of the remembered rounds, by round.
 
     Raises:
         InvalidValueError: one round has two evidences, or a payload that f + 1 validators held is missing.
@@ -44,8 +50,16 @@ def past_updates(
     if len(remembered) != len(kept):
         raise InvalidValueError(f"a round has two evidences among {[e.round for _, e in kept]}")
     return tuple(
-        past for number in sorted(remembered) for past in _opened_updates(*remembered[number], payloads)
+        replace(past, index=(copies or {}).get(number, {}).get(past.index, past.index))
+        for number in sorted(remembered)
+        for past in _opened_updates(*remembered[number], payloads)
     )
+
+
+def authors_of_copies(verdicts: Iterable[Verdict]) -> Mapping[int, int]:
+    """Return whose data a round refused as copies of what an earlier one showed, by the copier's index."""
+    found = {v.index: dict(v.measures).get(COPY_OF) for v in verdicts if v.reason is Reason.COPY}
+    return {index: author for index, author in found.items() if author is not None}
 
 
 def held_openings(config: FederationConfig, evidence: RoundEvidence) -> tuple[Opening, ...]:

@@ -103,7 +103,7 @@ HEALTH: Final = DemoScenario(
     1,
     "RMSE / naive RMSE on the ward's last six patients (naive: the last heart rate)",
     {1: ("labs",), 3: ("ventilation", "neuro"), 6: ("labs", "neuro")},
-    {"moment_band": 64 * ONE, "copy_alignment_bits": 6},
+    {"moment_band": 64 * ONE, "copy_alignment_bits": 6, "twin_alignment_bits": 3},
 )
 INDUSTRY: Final = DemoScenario(
     "industry",
@@ -114,7 +114,12 @@ INDUSTRY: Final = DemoScenario(
     1,
     "RMSE / naive RMSE on the last two batches (naive: the last reading)",
     {2: ("pressures",), 5: ("level", "pressures")},
-    {"moment_band": 16 * ONE, "copy_alignment_bits": 6, "outlier_factor": 12 * ONE},
+    {
+        "moment_band": 16 * ONE,
+        "copy_alignment_bits": 6,
+        "twin_alignment_bits": 5,
+        "outlier_factor": 12 * ONE,
+    },
 )
 """Batches differ more than days, and dryers more than stations. The limits were set on the very batches that
 the nodes train on: `python -m ledgerfed.evaluation.calibration`."""

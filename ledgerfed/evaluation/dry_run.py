@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ledgerfed.consensus import PastUpdate, RoundInput, pass_gates
 from ledgerfed.consensus.gates import Candidate
-from ledgerfed.consensus.history import past_updates
+from ledgerfed.consensus.history import authors_of_copies, past_updates
 from ledgerfed.errors import RoundAbortedError
 from ledgerfed.evaluation.dry_scores import everybodys_scores
 from ledgerfed.evaluation.hostile import Attack, AttackContext, Hostile, ScoringContext
@@ -100,11 +100,12 @@ class _SoFar:
     reputations: tuple[Reputation, ...]
     decided: list[tuple[FederationConfig, RoundEvidence]] = field(default_factory=list)
     payloads: dict[bytes, bytes] = field(default_factory=dict)
+    copies: dict[int, Mapping[int, int]] = field(default_factory=dict)
     drifting: bool = False
 
 
 def _play(so_far: _SoFar, number: int) -> Outcome | RoundAbortedError:
-    history = past_updates(so_far.config, so_far.decided, so_far.payloads, number)
+    history = past_updates(so_far.config, so_far.decided, so_far.payloads, number, so_far.copies)
     updates = _updates(so_far, number, history)
     commitments = [make_leaf(NOWHERE, number, i, u, _salt(number, i)) for i, u in enumerate(updates)]
     so_far.payloads.update((c.opening.update_hash, c.payload) for c in commitments)
@@ -118,6 +119,7 @@ def _play(so_far: _SoFar, number: int) -> Outcome | RoundAbortedError:
     so_far.models.append(outcome.model)
     so_far.reputations = outcome.reputations
     so_far.decided.append((so_far.config, evidence))
+    so_far.copies[number] = authors_of_copies(outcome.verdicts)
     so_far.drifting = outcome.drift.declared
     return outcome
 

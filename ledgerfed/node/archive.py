@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ledgerfed.consensus import PastUpdate
-from ledgerfed.consensus.history import held_openings, past_updates
+from ledgerfed.consensus.history import authors_of_copies, held_openings, past_updates
 from ledgerfed.node import walk
 from ledgerfed.node.chain_view import CertifiedRound, ChainView
 from ledgerfed.protocol.configuration import FederationConfig
@@ -85,7 +85,8 @@ class Archive:
         rounds = [(self.config(done.config_hash), self._evidences[done.manifest]) for done in recent]
         held = {o.update_hash for then, evidence in rounds for o in held_openings(then, evidence)}
         payloads = {digest: self._fetch(digest) for digest in held}
-        return past_updates(config, rounds, payloads, view.round)
+        copies = {m.round: authors_of_copies(m.verdicts) for m in self._manifests.values()}
+        return past_updates(config, rounds, payloads, view.round, copies)
 
     def _recent(self, done: CertifiedRound) -> Manifest:
         if done.manifest not in self._manifests:

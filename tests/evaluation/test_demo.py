@@ -26,10 +26,12 @@ from ledgerfed.protocol.manifest import Reason
 from ledgerfed.series import align
 
 PAIRS = list(permutations(range(NODES), 2))
-WILD = {Reason.OUTLIER, Reason.UNSTABLE}
-"""A flipped model lies far from the others; where it is steep, it explodes too."""
-COPIED = {Reason.COPY, Reason.UNSTABLE}
+WILD = {Reason.OUTLIER, Reason.UNSTABLE, Reason.INCONSISTENT_INFORMATION}
+"""A flipped model contradicts the node's own lags and lies far from the others; a steep one explodes too."""
+COPIED = {Reason.COPY, Reason.UNSTABLE, Reason.INCONSISTENT_INFORMATION}
 """Who copies a flipped model has what is wrong with it too."""
+DISGUISED = {Reason.BASE_COPY, Reason.INCONSISTENT_INFORMATION}
+"""The first base model knows nothing, which contradicts the lags of whoever repeats it."""
 in_every_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 Trained = tuple[list[Workbench], list[LocalModel]]
 
@@ -48,7 +50,7 @@ def judge(scenario: DemoScenario, pair: tuple[int, int], rounds: int) -> None:
     config = demo_config(NODES, scenario)
     for outcome in dry_rounds(config, *trained(scenario.name), attacks, rounds):
         expected = [{Reason.ADMITTED}] * NODES
-        expected[flipper], expected[rider] = WILD, COPIED if outcome.round > 1 else {Reason.BASE_COPY}
+        expected[flipper], expected[rider] = WILD, COPIED if outcome.round > 1 else DISGUISED
         for index, verdict in enumerate(outcome.verdicts):
             where = f"attackers {pair}, round {outcome.round}, node {index}"
             assert verdict.reason in expected[index], where
