@@ -5,7 +5,8 @@
 
 The inputs are integers, so that both sides see the same numbers, and small enough to be multiplied until
 every mean that a rule takes is an integer: byzfl's rules commute with that. No input is written for which
-the answer changes with the order of the vectors, for there a tie decides.
+the answer changes with the order of the vectors, for there a tie decides, and none for which Krum chooses
+the same with one neighbour less, which is the other convention.
 
 Its CAF and SMEA draw random numbers and are left out; so is CenteredClipping, which starts at zero with a
 radius given from outside. Its geometric median makes 3 steps by default; here it runs until it stands still.
@@ -32,7 +33,7 @@ STEPS = 4000
 ORDERS = 12
 SAME = 1e-12
 STILL = 1e-13
-TRIES = 100
+TRIES = 1000
 
 
 def inputs(n: int, d: int, f: int, rng: np.random.Generator) -> Any:
@@ -45,6 +46,14 @@ def inputs(n: int, d: int, f: int, rng: np.random.Generator) -> Any:
     return np.clip(values, -limit, limit)
 
 
+def conventional(values: Any, f: int) -> bool:
+    """Return whether Krum chooses otherwise with n - f - 2 neighbours, as the paper and Flower take."""
+    squares = np.sort(((values[:, None] - values[None]) ** 2).sum(axis=2), axis=1)
+    n = len(values)
+    chosen = {int(squares[:, : n - f - beyond].sum(axis=1).argmin()) for beyond in (0, 1)}
+    return len(chosen) == 2
+
+
 def undisputed(rule: Callable[[Any], Any], values: Any, rng: np.random.Generator) -> Any | None:
     """Return the rule's output; None if it changes with the order of the vectors, so if a tie decides."""
     output = rule(values)
@@ -55,10 +64,12 @@ def undisputed(rule: Callable[[Any], Any], values: Any, rng: np.random.Generator
 
 
 def case(aggregators: Any, n: int, d: int, f: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw until no output hangs on a tie; return the input and every output."""
+    """Draw until no output hangs on a tie and Krum's hangs on its convention; return input and outputs."""
     rules = {name: rule_of(aggregators, name, f) for name in RULES}
     for _ in range(TRIES):
         values = inputs(n, d, f, rng)
+        if not conventional(values, f):
+            continue
         outputs = {name: undisputed(rule, values, rng) for name, rule in rules.items()}
         if all(output is not None for output in outputs.values()):
             break
