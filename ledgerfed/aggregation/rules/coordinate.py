@@ -11,19 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from ledgerfed.aggregation.grid import Integers, Values
+from ledgerfed.aggregation.weights import divide_rounded
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.rule import Rule, require_bound
 
 BLOCK = 512
 """Columns that are sorted at a time: with hundreds of updates they fit the second-level cache."""
 
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 
-
-def median(values: Int32, block: int = BLOCK) -> Int64:
+def median(values: Values, block: int = BLOCK) -> Integers:
     """Return the median of every coordinate, int64 [d] on the grid of the values.
 
     Of an even number of updates it is the mean of the two in the middle, rounded half to even.
@@ -39,14 +37,14 @@ def median(values: Int32, block: int = BLOCK) -> Int64:
     require_bound(Rule.MEDIAN, n, 0)
     low, high = (n - 1) // 2, n // 2
 
-    def middle(ordered: Int32) -> Int64:
+    def middle(ordered: Values) -> Integers:
         total = ordered[:, low].astype(np.int64) + ordered[:, high]
-        return _divide_half_even(total, 2)
+        return divide_rounded(total, 2)
 
     return _by_column(values, middle, block)
 
 
-def trimmed_mean(values: Int32, hostile: int, block: int = BLOCK) -> Int64:
+def trimmed_mean(values: Values, hostile: int, block: int = BLOCK) -> Integers:
     """Return the mean of every coordinate without its `hostile` smallest and largest values.
 
     It is one division, rounded half to even: int64 [d] on the grid of the values.
@@ -62,28 +60,28 @@ def trimmed_mean(values: Int32, hostile: int, block: int = BLOCK) -> Int64:
     n = _rows(values)
     require_bound(Rule.TRIMMED_MEAN, n, hostile)
 
-    def kept(ordered: Int32) -> Int64:
+    def kept(ordered: Values) -> Integers:
         total = ordered[:, hostile : n - hostile].sum(axis=1, dtype=np.int64)
-        return _divide_half_even(total, n - 2 * hostile)
+        return divide_rounded(total, n - 2 * hostile)
 
     return _by_column(values, kept, block)
 
 
-def _rows(values: Int32) -> int:
+def _rows(values: Values) -> int:
     if values.ndim != 2 or values.dtype != np.int32:
         shape = " x ".join(str(length) for length in values.shape)
         raise InvalidValueError(f"a coordinate rule needs an int32 matrix, got {values.dtype} of {shape}")
     return len(values)
 
 
-def _by_column(values: Int32, reduce: Callable[[Int32], Int64], block: int) -> Int64:
+def _by_column(values: Values, reduce: Callable[[Values], Integers], block: int) -> Integers:
     result = np.empty(values.shape[1], dtype=np.int64)
     for columns, ordered in _sorted_blocks(values, block):
         result[columns] = reduce(ordered)
     return result
 
 
-def _sorted_blocks(values: Int32, block: int) -> Iterator[tuple[slice, Int32]]:
+def _sorted_blocks(values: Values, block: int) -> Iterator[tuple[slice, Values]]:
     """Yield columns and their values as rows in ascending order; the next block overwrites them."""
     if block < 1:
         raise InvalidValueError(f"a block has at least one column, got {block}")
@@ -95,11 +93,3 @@ def _sorted_blocks(values: Int32, block: int) -> Iterator[tuple[slice, Int32]]:
         rows[...] = values[:, columns].T
         rows.sort(axis=1)
         yield columns, rows
-
-
-def _divide_half_even(numerators: Int64, denominator: int) -> Int64:
-    quotients, remainders = np.divmod(numerators, denominator)
-    twice = 2 * remainders
-    up = (twice > denominator) | ((twice == denominator) & (quotients & 1 == 1))
-    rounded: Int64 = quotients + up
-    return rounded
