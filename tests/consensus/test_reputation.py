@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledgerfed.consensus import reputation as rule
@@ -16,6 +19,9 @@ from ledgerfed.protocol.score import ONE
 NEWCOMER = Reputation(Evidence(0, 0), Evidence(0, 0))
 GOOD = 9 * ONE // 10
 HARD_REASONS = [r for r in Reason if r.value[:2] in ("V3", "V4", "V5", "V6")]
+TRAJECTORIES = json.loads((Path(__file__).parents[1] / "vectors" / "reputation.json").read_text("utf-8"))[
+    "trajectories"
+]
 STATISTICAL_REASONS = [r for r in Reason if r.value[:2] in ("V7", "V8")]
 
 
@@ -179,3 +185,207 @@ def test_influence_rises_from_a_quarter_to_0_40(evidence, expected):
     found = rule.influence(Reputation(evidence, Evidence(0, 0)))
     assert found / ONE == pytest.approx(exact, abs=1e-4)
     assert (found in (0, ONE)) == (expected in (0, ONE))
+
+
+# --- golden trajectories ----------------------------------------------------------------------------------
+
+NEGATIVE = {"V7": 2, "V8": 2, "V6": 4, "V2": 16, "V1": 0, "absent": 0}
+
+
+def written_again(name):
+    """The trajectory by the words of the notes, in plain integers."""
+    told, a, b = TRAJECTORIES[name], 0, 0
+    for verdict, rounds in told["schedule"]:
+        if verdict == "registers again":
+            a, b = 0, 0
+        for _ in range(rounds):
+            good = told["quality"] if verdict == "admitted" else 0
+            bad = 65536 - good if verdict == "admitted" else 65536 * NEGATIVE[verdict.split(":")[0]]
+            a, b = a - a // 16 + good, b - b // 32 + bad
+            value = (a + 65536) * 65536 // (a + b + 262144)
+            yield a, b, value, min(65536, max(0, (value - 16384) * 20 // 3))
+
+
+def values(name):
+    """The reputation after every round."""
+    return [int(row.split()[2]) / ONE for row in TRAJECTORIES[name]["rounds"]]
+
+
+@pytest.mark.parametrize("name", sorted(TRAJECTORIES))
+def test_the_golden_trajectories_follow_the_notes(name):
+    pinned = [tuple(map(int, row.split())) for row in TRAJECTORIES[name]["rounds"]]
+    assert pinned == list(written_again(name))
+
+
+def test_the_golden_honest_node_passes_0_40_after_2_rounds_0_60_after_6_and_stands_at_0_725():
+    honest = values("honest")
+    assert honest[0] < 0.40 <= honest[1]
+    assert honest[4] < 0.60 <= honest[5]
+    assert honest[-1] == pytest.approx(0.725, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "rounds"), [("traitor, statistical", 6), ("traitor, hard", 4), ("traitor, proven", 1)]
+)
+def test_n15_the_golden_traitors_fall_below_0_40_after_so_many_rounds(name, rounds):
+    fall = values(name)[60:]
+    assert min(fall[: rounds - 1], default=1) >= 0.40 > fall[rounds - 1]
+
+
+def test_n14_the_golden_whitewasher_starts_at_a_quarter_and_without_influence():
+    rows = TRAJECTORIES["registers again"]["rounds"]
+    influences = [int(row.split()[3]) for row in rows]
+    assert influences[:10] == [0] * 10
+    newcomer = TRAJECTORIES["newcomer"]["rounds"]
+    assert rows[10:12] == newcomer[:2]
+
+
+# --- absence and a new registration -----------------------------------------------------------------------
+
+EVIDENCE = st.builds(Evidence, st.integers(0, A_MAX), st.integers(0, B_MAX))
+
+
+def trainer(evidence):
+    return Reputation(evidence, Evidence(0, 0))
+
+
+@given(EVIDENCE, st.sampled_from([Reason.ABSENT, Reason.QUARANTINED]), st.integers(1, 40))
+def test_n15_no_influence_is_gained_by_absence(evidence, reason, rounds):
+    node = trainer(evidence)
+    before = rule.influence(node)
+    for number in range(rounds):
+        node = rule.train_step(node, reason, ONE, number + 1)
+        assert rule.influence(node) <= before
+        before = rule.influence(node)
+
+
+@given(st.lists(st.sampled_from([Reason.ADMITTED, Reason.ABSENT, Reason.COPY]), max_size=1))
+def test_n14_nobody_has_influence_in_its_first_round_nor_all_of_it_before_the_third(first):
+    node = NEWCOMER
+    for reason in first:
+        node = rule.train_step(node, reason, ONE, 1)
+        assert rule.influence(node) < ONE
+    assert first or rule.influence(node) == 0
+
+
+@given(EVIDENCE, EVIDENCE, st.sampled_from([*Reason]), st.integers(0, ONE), st.integers(0, ONE))
+def test_better_evidence_stays_better_whatever_happens_to_both(one, other, reason, quality, worse):
+    """So the theorems need to look at the best start and at full quality only."""
+    best = trainer(Evidence(max(one.a, other.a), min(one.b, other.b)))
+    after_best = rule.train_step(best, reason, max(quality, worse), 1).trainer
+    after_one = rule.train_step(trainer(one), reason, min(quality, worse), 1).trainer
+    assert after_best.a >= after_one.a
+    assert after_best.b <= after_one.b
+    assert after_best.value >= after_one.value
+
+
+# --- the sleeper ------------------------------------------------------------------------------------------
+
+SLEEPER = {
+    Reason.OUTLIER: (13, 8, 673306),
+    Reason.COPY: (8, 5, 422919),
+    Reason.EQUIVOCATION: (3, 2, 154625),
+}
+"""Rounds until influence 0, those with full influence, and the sum of influence over them (Q16)."""
+
+
+def strikes(node, reason):
+    """The influence in each bad round until there is none."""
+    while found := rule.influence(node):
+        yield found
+        node = rule.train_step(node, reason, ONE, 1)
+
+
+@pytest.mark.parametrize("reason", SLEEPER)
+def test_n15_the_best_that_a_sleeper_can_do(reason):
+    best = [*strikes(trainer(Evidence(A_MAX, 0)), reason)]
+    assert (len(best), best.count(ONE), sum(best)) == SLEEPER[reason]
+
+
+@given(EVIDENCE, st.sampled_from([*SLEEPER]))
+def test_n15_no_sleeper_does_better_however_long_it_was_honest(evidence, reason):
+    rounds, full, total = SLEEPER[reason]
+    found = [*strikes(trainer(evidence), reason)]
+    assert len(found) <= rounds
+    assert found.count(ONE) <= full
+    assert sum(found) <= total
+
+
+@pytest.mark.parametrize("honest", [20, 200, 2000])
+def test_n15_without_forgetting_a_sleeper_would_be_trusted_the_longer_the_longer_it_slept(honest):
+    """Plain beta: (g + 1) / (g + b + 4) stays above a quarter for 3 g / 2 bad rounds after g good ones."""
+    plain = 0
+    while 4 * (honest + 1) > honest + 2 * plain + 4:
+        plain += 1
+    ours = len([*strikes(after(NEWCOMER, Reason.ADMITTED, honest, ONE), Reason.OUTLIER)])
+    assert plain == 3 * honest // 2
+    assert ours <= 13 < plain
+
+
+# --- the on-off attacker ----------------------------------------------------------------------------------
+
+
+def rate(size):
+    """The largest share of rounds in which a node with influence can offend, and how many more at once.
+
+    The potential r (3 a / 2 - b) pays for every offence of `size`: docs/adr/0019.
+    """
+    share = 1 / (size + Fraction(3, 2) + (size + Fraction(3, 2)) / 32)
+    return 1 - size * share, share * (24 + 24 + Fraction(3, 2) + size)
+
+
+SIZES = {Reason.LOW_SCORE: 2, Reason.WITHHELD: 4, Reason.FAULT: 16}
+
+
+def offences(reason, schedule, start=NEWCOMER):
+    """How often a node offended while it had influence; it behaves (or is absent) otherwise."""
+    node, count = start, 0
+    for move in schedule:
+        count += move == "bad" and rule.influence(node) > 0
+        verdict = {"bad": reason, "good": Reason.ADMITTED, "absent": Reason.ABSENT}[move]
+        node = rule.train_step(node, verdict, ONE, 1)
+    return count
+
+
+@given(
+    st.sampled_from([*SIZES]),
+    st.lists(st.tuples(st.sampled_from(["bad", "good", "good", "absent"]), st.integers(1, 12)), max_size=30),
+)
+@settings(max_examples=200)
+def test_n15_no_schedule_offends_more_often_than_the_bound(reason, parts):
+    schedule = [move for move, rounds in parts for _ in range(rounds)]
+    share, at_once = rate(SIZES[reason])
+    start = trainer(Evidence(A_MAX, 0))
+    assert offences(reason, schedule, start) <= share * len(schedule) + at_once + 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [(Reason.LOW_SCORE, 0.43125), (Reason.WITHHELD, 0.2822), (Reason.FAULT, 0.10005)],
+)
+def test_n15_who_offends_whenever_it_has_influence_comes_close_to_the_bound(reason, expected):
+    node, count, rounds = NEWCOMER, 0, 20_000
+    for _ in range(rounds):
+        strikes_now = rule.influence(node) > 0
+        count += strikes_now
+        node = rule.train_step(node, reason if strikes_now else Reason.ADMITTED, ONE, 1)
+    share, at_once = rate(SIZES[reason])
+    assert count / rounds == expected
+    assert expected <= share + at_once / rounds < expected * 1.15
+
+
+@pytest.mark.parametrize(
+    ("reason", "any_influence", "full"),
+    [(Reason.LOW_SCORE, 3, 4), (Reason.WITHHELD, 4, 7), (Reason.FAULT, 10, 18)],
+)
+def test_n15_the_shortest_period_that_keeps_influence_and_all_of_it(reason, any_influence, full):
+    def least(period):
+        node, found = trainer(Evidence(A_MAX, 0)), ONE
+        for number in range(1, 4000):
+            bad = number % period == 0
+            found = min(found, rule.influence(node)) if bad else found
+            node = rule.train_step(node, reason if bad else Reason.ADMITTED, ONE, 1)
+        return found
+
+    assert least(any_influence) > 0 == least(any_influence - 1)
+    assert least(full) == ONE > least(full - 1)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ledgerfed.consensus.reputation import influence, train_step
 from ledgerfed.protocol import merkle, transcript, typed_data
 from ledgerfed.protocol.canonical import canonical_json
 from ledgerfed.protocol.change import VACANT, Change
@@ -30,7 +31,7 @@ from ledgerfed.protocol.manifest import Conduct, Drift, Manifest, Outcome, Reaso
 from ledgerfed.protocol.model import GlobalModel, encode_model, genesis_model
 from ledgerfed.protocol.payload import InformationUpdate, encode_update, family_tag
 from ledgerfed.protocol.predictions import PREDICTIONS, PredictionsUpdate
-from ledgerfed.protocol.reputation import Evidence, Reputation, reputation_tree, result_hash
+from ledgerfed.protocol.reputation import NEWCOMER, Evidence, Reputation, reputation_tree, result_hash
 from ledgerfed.protocol.rule import Aggregation, Rule
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, ScoreVector, lower_median
 from ledgerfed.protocol.signature import address_of, sign_digest
@@ -58,6 +59,24 @@ SEALED_AT = keccak(b"sealed")
 GENESIS_REPUTATION = Reputation(Evidence(3 * ONE, 0), Evidence(0, 0))
 HEARD = ((58982,), (-65536, -300, 65536, 7, -1), ())
 """Scores heard by node; the last one has none."""
+QUALITY = 9 * ONE // 10
+GOOD = Reason.ADMITTED.value
+SCHEDULES: dict[str, tuple[tuple[str, int], ...]] = {
+    "honest": ((GOOD, 60),),
+    "traitor, statistical": ((GOOD, 60), (Reason.OUTLIER.value, 16)),
+    "traitor, hard": ((GOOD, 60), (Reason.COPY.value, 12)),
+    "traitor, proven": (
+        (GOOD, 60),
+        (Reason.EQUIVOCATION.value, 1),
+        (Reason.QUARANTINED.value, 20),
+        (GOOD, 43),
+    ),
+    "on-off": ((GOOD, 60), *((Reason.OUTLIER.value, 1), (GOOD, 5)) * 10),
+    "absent": ((GOOD, 30), (Reason.ABSENT.value, 60)),
+    "newcomer": ((GOOD, 2), (Reason.LOW_SCORE.value, 2), (GOOD, 4)),
+    "registers again": ((Reason.COPY.value, 10), ("registers again", 0), (GOOD, 3)),
+}
+"""Verdicts on a trainer, and for how many rounds each."""
 
 
 def configuration() -> FederationConfig:
@@ -260,7 +279,22 @@ def reputation_vectors() -> dict[str, Any]:
             "leaves": [to_hex(r.leaf(i, x)) for i, (r, x) in enumerate(zip(rows, results, strict=True))],
             "root": to_hex(reputation_tree(rows, DEPTH, results).root),
         },
+        "trajectories": {name: _trajectory(schedule) for name, schedule in SCHEDULES.items()},
     }
+
+
+def _trajectory(schedule: tuple[tuple[str, int], ...]) -> dict[str, Any]:
+    """Return "a b R influence" of a trainer after every round, from zero evidence."""
+    node, rows = NEWCOMER, []
+    for verdict, rounds in schedule:
+        if verdict == "registers again":
+            node = NEWCOMER
+            continue
+        for _ in range(rounds):
+            node = train_step(node, Reason(verdict), QUALITY, len(rows) + 1)
+            row = (node.trainer.a, node.trainer.b, node.trainer.value, influence(node))
+            rows.append(" ".join(map(str, row)))
+    return {"quality": QUALITY, "schedule": [list(part) for part in schedule], "rounds": rows}
 
 
 def change_vectors() -> dict[str, Any]:
