@@ -9,8 +9,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
@@ -30,12 +30,17 @@ YEAR: Final = 365
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A case under attack; `rules` are the demonstration's whose gates it takes."""
+    """A case under attack; `rules` are the demonstration's whose gates it takes, `limits` what it sets anew.
+
+    `moves` says that its windows can be moved back in time.
+    """
 
     name: str
     case: str
     windows: Callable[[Panel, int], Split]
     rules: DemoScenario
+    limits: Mapping[str, int] = field(default_factory=dict)
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +75,7 @@ class Federation:
         hostile = len(self) // 5
         return replace(
             base,
+            gates=replace(base.gates, **self.scenario.limits),
             prior=self.nodes[0].participant.prior << PRECISION_SCALE,
             min_updates=2 * hostile + 1,
             aggregation=replace(base.aggregation, hostile=hostile),
@@ -139,7 +145,7 @@ def stays(holdout: int, train: int, test: int) -> Callable[[Panel, int], Split]:
 
 
 SCENARIOS: Final = (
-    Scenario("transit", "transit-60", days(60, 60, YEAR), TRANSIT),
+    Scenario("transit", "transit-60", days(60, 60, YEAR), TRANSIT, moves=True),
     Scenario("health", "ward-heart-rate", stays(1, 3, 2), HEALTH),
     Scenario("industry", "dryer-power", stays(1, 2, 2), INDUSTRY),
 )
