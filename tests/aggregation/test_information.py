@@ -122,6 +122,7 @@ def test_a_solution_beyond_the_grid_is_an_error():
         solve(pool([(expand(steep), ONE)], 1, 2), 40)
 
 
+@pytest.mark.threat("N3")
 @given(updates(), st.integers(-64, 64))
 def test_n3_a_scaled_copy_is_aligned_with_its_original(update, shift):
     scaled = [e + shift for e in update.exponents]

@@ -107,6 +107,7 @@ def test_an_epoch_seats_others_and_keeps_every_index(eventful_bundle, eventful):
     assert later.changes == "joined: 5; left: 3; has a new key: 2"
 
 
+@pytest.mark.threat("N14")
 def test_a_joiner_starts_without_evidence_and_a_new_key_keeps_what_was_earned(eventful):
     ended = [event for event in eventful.chain.events if isinstance(event, Certified)]
     assert len(ended) == 5

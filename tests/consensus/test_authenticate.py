@@ -78,16 +78,19 @@ def test_r5_swapped_leaves_are_refused(scene):
     refused(scene, replace(evidence, leaves=rows), "round 5: leaf 2: signed by")
 
 
+@pytest.mark.threat("N8")
 def test_n8_a_leaf_whose_deadline_has_passed_is_refused(scene):
     late = replace(scene, deadline=SEALED_IN - 1)
     refused(late, late.evidence(), "round 5: leaf 0 was void after block 99, sealed in 100")
     assert replace(scene, deadline=SEALED_IN).authenticate()
 
 
+@pytest.mark.threat("N8")
 def test_a_deadline_other_than_the_signed_one_is_refused(scene):
     refused(scene, changed(scene.evidence(), "leaves", 1, deadline=999), "round 5: leaf 1: signed by")
 
 
+@pytest.mark.threat("N9")
 @pytest.mark.parametrize("name", ["leaves", "commitments"])
 @pytest.mark.parametrize("position", [0, 5])
 def test_n9_signatures_of_another_round_chain_contract_or_fork_are_refused(scene, name, position):
@@ -170,12 +173,14 @@ def test_a_registry_that_fits_neither_committee_nor_trees_is_refused(scene, coun
         authenticate(scene.config, members, scene.evidence(), SEALED_IN)
 
 
+@pytest.mark.threat("N7")
 @pytest.mark.parametrize("field", ["base_model", "update_hash", "schema", "salt", "n_samples"])
 def test_n7_an_opening_that_is_not_the_preimage_of_its_leaf_is_refused(scene, field):
     other = 61 if field == "n_samples" else OTHER
     refused(scene, changed(scene.evidence(), "openings", 4, **{field: other}), "round 5: opening 4 hashes to")
 
 
+@pytest.mark.threat("N1")
 def test_n1_the_opening_of_a_copied_leaf_is_refused(scene):
     """Node 5 commits to the very leaf of node 4: it can never open it."""
     draft = scene.evidence()
@@ -205,6 +210,7 @@ def test_an_opening_that_is_left_out_though_validators_hold_it_is_refused(scene)
         refused(scene, without(scene.evidence(), "openings", position), message)
 
 
+@pytest.mark.threat("N6")
 def test_f_liars_cannot_demand_an_opening_that_nobody_has(scene):
     shut = replace(scene, shut=frozenset({3}), scores={(0, 3): ONE, (1, 3): GATED})
     assert shut.authenticate()
@@ -212,6 +218,7 @@ def test_f_liars_cannot_demand_an_opening_that_nobody_has(scene):
     refused(three, three.evidence(), "opening 3 is left out, though 3 validators hold it")
 
 
+@pytest.mark.threat("V1")
 @pytest.mark.parametrize("score", [0, -ONE, NOT_HELD, GATED])
 def test_v1_scores_changed_after_the_commitment_are_refused(scene, score):
     evidence = scene.evidence()
@@ -221,6 +228,7 @@ def test_v1_scores_changed_after_the_commitment_are_refused(scene, score):
     refused(scene, lie, "round 5: scores of validator 6 do not open the commitment")
 
 
+@pytest.mark.threat("V1")
 def test_v1_scores_copied_from_another_validator_are_refused(scene):
     evidence = scene.evidence()
     copied = changed(evidence, "reveals", 6, scores=evidence.reveals[5].scores, salt=evidence.reveals[5].salt)
@@ -238,6 +246,7 @@ def test_a_score_vector_of_another_length_is_refused(scene, length):
     )
 
 
+@pytest.mark.threat("V1")
 def test_scores_without_a_commitment_are_refused(scene):
     evidence = scene.evidence()
     away = replace(scene, absent=frozenset({7})).evidence()
@@ -252,6 +261,7 @@ def test_scores_without_a_commitment_are_refused(scene):
     refused(scene, other_round, "round 5: scores of validator 2 do not open")
 
 
+@pytest.mark.threat("V1", "N9")
 def test_scores_that_were_committed_for_another_round_are_refused(scene):
     """The commitment is signed and opened, but what it commits to is a vector of round 4."""
     evidence = scene.evidence()

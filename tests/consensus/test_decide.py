@@ -90,6 +90,7 @@ def hash_of(given):
     return decide(given).manifest().hash()
 
 
+@pytest.mark.threat("V6")
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=10)
 def test_v6_the_order_of_payloads_and_history_never_matters(scene, shuffler):
@@ -103,6 +104,7 @@ def test_v6_the_order_of_payloads_and_history_never_matters(scene, shuffler):
     assert hash_of(replace(given, payloads=dict(rows), history=tuple(past))) == expected
 
 
+@pytest.mark.threat("V6", "N6")
 def test_v6_a_withheld_payload_makes_no_difference_to_those_who_have_it(scene):
     """Node 3 shows its payload to validators 0 and 1 only; the others decide without it."""
     few = replace(scene, scores={(j, 3): NOT_HELD for j in range(2, 8)})
@@ -113,6 +115,7 @@ def test_v6_a_withheld_payload_makes_no_difference_to_those_who_have_it(scene):
     assert hash_of(having) == hash_of(lacking) == hash_of(more)
 
 
+@pytest.mark.threat("V6")
 def test_v6_a_payload_that_validators_hold_must_be_pulled(scene):
     given = scene.given()
     lacking = replace(given, payloads={h: p for h, p in given.payloads.items() if p != scene.payloads[3]})
@@ -121,6 +124,7 @@ def test_v6_a_payload_that_validators_hold_must_be_pulled(scene):
     assert available(given) == frozenset(range(8))
 
 
+@pytest.mark.threat("V6")
 def test_v6_the_place_of_a_node_in_the_registry_decides_nothing(scene):
     """The same updates and scores under other indices give the same model."""
     moved = replace(scene, payloads={(i + 3) % 8: p for i, p in scene.payloads.items()})
@@ -130,6 +134,7 @@ def test_v6_the_place_of_a_node_in_the_registry_decides_nothing(scene):
 # --- quorums of scores ------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("V3")
 def test_v3_f_silent_validators_do_not_stop_a_round(small, scene):
     for honest, f in ((small, 1), (scene, 2)):
         for silent in combinations(honest.config.committee, f):
@@ -140,6 +145,7 @@ def test_v3_f_silent_validators_do_not_stop_a_round(small, scene):
                 assert after.b == before.b - (before.b >> 5) + 4 * ONE
 
 
+@pytest.mark.threat("V3")
 def test_v3_f_plus_1_silent_validators_abort_it_cleanly(small, scene):
     with pytest.raises(RoundAbortedError, match="2 score reveals, 3 are needed"):
         replace(small, silent=frozenset({0, 1})).outcome()
@@ -147,6 +153,7 @@ def test_v3_f_plus_1_silent_validators_abort_it_cleanly(small, scene):
         replace(scene, silent=frozenset({0, 1, 2, 3})).outcome()
 
 
+@pytest.mark.threat("V3")
 @pytest.mark.parametrize("sentinel", [NOT_HELD, GATED])
 def test_v3_f_validators_that_score_nothing_keep_nobody_out_and_earn_nothing(small, sentinel):
     dumb = replace(small, scores={(2, i): sentinel for i in range(4)})
@@ -173,6 +180,7 @@ def test_sentinels_for_everything_from_everybody_abort(scene):
             decide(replace(nothing.given(), evidence=evidence))
 
 
+@pytest.mark.threat("V2")
 @pytest.mark.parametrize("lie", [-ONE, ONE])
 @pytest.mark.parametrize("committee", [4, 7, 8])
 def test_v2_f_liars_cannot_move_a_score_out_of_the_honest_range(scene_of, committee, lie):
@@ -186,6 +194,7 @@ def test_v2_f_liars_cannot_move_a_score_out_of_the_honest_range(scene_of, commit
             assert min(honest) <= v.score <= max(honest)
 
 
+@pytest.mark.threat("V2", "V3")
 def test_v2_some_of_f_lie_and_the_others_are_silent(small, scene_of):
     scene = scene_of(nodes=7, committee=7)
     honest_scores = {(j, i): 1000 + 10 * j for j in range(7) for i in range(7)}
@@ -198,6 +207,7 @@ def test_v2_some_of_f_lie_and_the_others_are_silent(small, scene_of):
                 assert min(honest) <= v.score <= max(honest)
 
 
+@pytest.mark.threat("V2")
 def test_v2_a_validators_score_of_itself_is_not_heard(small):
     """With its own praise heard, the lower median of 20, 10, 10 and ONE would be 10 and not below."""
     scores = {(j, 0): value for j, value in enumerate((ONE, 10, -ONE, -ONE))}
@@ -208,6 +218,7 @@ def test_v2_a_validators_score_of_itself_is_not_heard(small):
     assert blamed.outcome().verdicts[0].score == 8
 
 
+@pytest.mark.threat("N10")
 def test_v8_an_update_that_most_validators_find_harmful_is_rejected(scene):
     floor = scene.config.gates.score_floor
     for score, expected in ((floor - 1, Reason.LOW_SCORE), (floor, Reason.ADMITTED)):
@@ -225,6 +236,7 @@ def test_v8_too_few_scores_are_no_scores(scene):
 # --- weights ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("N14")
 def test_n14_a_newcomer_is_scored_but_weighs_nothing(scene):
     rows = (*scene.reputations[:3], NEWCOMER, *scene.reputations[4:])
     outcome = replace(scene, reputations=rows).outcome()
@@ -254,6 +266,7 @@ def boasting(update: InformationUpdate, doublings: int) -> InformationUpdate:
     )
 
 
+@pytest.mark.threat("N16")
 @pytest.mark.parametrize("doublings", [1, 2])
 def test_n16_claimed_samples_count_up_to_a_cap(scene, doublings):
     wide = with_gates(scene, trace_cap=1 << 40, outlier_factor=1 << 40)
@@ -264,6 +277,7 @@ def test_n16_claimed_samples_count_up_to_a_cap(scene, doublings):
     assert found.weight / ONE == pytest.approx(expected, rel=0.01, abs=2 / ONE)
 
 
+@pytest.mark.threat("N16")
 def test_n16_claimed_information_counts_up_to_a_cap(scene):
     """Rows counted 16 times claim 16 times the information; four times the median is all that counts."""
     loud = boasting(update_of(scene, 1), 2)
@@ -278,6 +292,7 @@ def test_n16_claimed_information_counts_up_to_a_cap(scene):
 # --- the robust gate --------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("N10")
 @pytest.mark.parametrize("factor", [1, 3, 10])
 @pytest.mark.parametrize("hostile", [(5,), (0, 7), (1, 4, 6)])
 def test_n10_sign_flipped_updates_are_outliers_and_nobody_else(scene, factor, hostile):
@@ -289,6 +304,7 @@ def test_n10_sign_flipped_updates_are_outliers_and_nobody_else(scene, factor, ho
     assert all(found[i] in (Reason.OUTLIER, Reason.OUT_OF_RANGE, Reason.UNSTABLE) for i in hostile)
 
 
+@pytest.mark.threat("N10")
 @pytest.mark.parametrize("target", [(0.0, 0.0, 0.0), (0.5, 0.2, 1.5), (-0.5, 0.2, 0.1), (0.0, 0.2, 0.1)])
 @pytest.mark.parametrize("hostile", [(3,), (0, 1, 2)])
 def test_n10_colluders_that_agree_on_another_truth_do_not_move_the_model(scene, trained, target, hostile):
@@ -353,6 +369,7 @@ def wild_updates(draw, scene):
     return replace(update, bits=16, **{k: v for k, v in change.items() if k not in kept})
 
 
+@pytest.mark.threat("N11")
 @given(st.data())
 @settings(max_examples=60)
 def test_no_payloads_and_scores_raise_anything_but_an_abort(scene, data):

@@ -171,6 +171,7 @@ def test_a_validator_that_was_removed_before_the_seal_is_not_heard(scene):
     assert without.authenticate()
 
 
+@pytest.mark.threat("V5")
 def test_a_wrong_median_silences_every_seat_that_signed_it(scene_of):
     scene = scene_of(nodes=8, committee=8)
     scene = replace(scene, config=replace(scene.config, committee=(0, 1, 2, 4, 5, 6, 7)))
@@ -229,6 +230,7 @@ def test_no_decision_rests_on_a_removed_validator(scene, data):
 # --- who answers for it -----------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("N5")
 def test_a_culprit_is_rejected_loses_both_reputations_and_is_quarantined(scene):
     trusted = Reputation(Evidence(8 * ONE, 0), Evidence(8 * ONE, 0))
     told = replace(scene, reputations=(trusted,) * 8, late=(dispute(3),))

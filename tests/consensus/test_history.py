@@ -25,6 +25,7 @@ def test_the_last_rounds_within_the_memory_are_remembered_in_order(scene):
     assert found[3].update == scene.update(3)
 
 
+@pytest.mark.threat("N6")
 def test_what_f_plus_1_validators_did_not_hold_was_never_shown(scene):
     few = {(j, 3): NOT_HELD for j in range(2, 8)}
     assert [p.index for p in remember(scene, (7,), 8, scores=few)] == [0, 1, 2, 4, 5, 6, 7]
@@ -60,6 +61,7 @@ def test_a_missing_payload_must_be_pulled_and_a_round_has_one_evidence(scene):
         remember(scene, (7, 7), 8)
 
 
+@pytest.mark.threat("N3")
 def test_v6_n3_the_update_that_a_node_showed_last_round_is_refused_from_another(scene):
     past = remember(scene, (4,), 5)
     copied = replace(scene.send(3, scene.payloads[6]), history=past)

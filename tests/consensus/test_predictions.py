@@ -75,12 +75,14 @@ def test_predictions_claim_no_residual_and_are_no_autoregression(predicting):
     assert {"base_distance", "distance", "largest_coefficient", "staleness"} <= set(measures)
 
 
+@pytest.mark.threat("N10")
 def test_v7_predictions_of_another_truth_are_an_outlier(predicting):
     assert reason(predicting.send(3, said(predicting, -2.5 * TRUTH))) is Reason.OUTLIER
     loud = said(predicting, -2.5 * TRUTH, precision=25_000.0)
     assert reason(predicting.send(3, loud)) is Reason.OUTLIER
 
 
+@pytest.mark.threat("N16")
 def test_v7_a_thousandfold_claim_moves_the_model_little(predicting):
     """The cap on claimed information is the same rule as for coefficients."""
     lie = said(predicting, TRUTH + 0.4, precision=25_000.0)
@@ -99,6 +101,7 @@ def test_v5_samples_are_counted_by_the_columns_of_the_basis(predicting, n, expec
     assert reason(predicting.send(3, replace(predicting.update(3), n_samples=n))) is expected
 
 
+@pytest.mark.threat("N4")
 def test_v6_the_base_in_disguise_is_refused(predicting):
     base = predicting.outcome().model
     later = replace(predicting, base=base)
@@ -108,6 +111,7 @@ def test_v6_the_base_in_disguise_is_refused(predicting):
     assert reason(later.send(3, said(later, theta + 0.01))) is Reason.BASE_COPY
 
 
+@pytest.mark.threat("N3")
 def test_v6_a_copy_scaled_away_from_the_base_is_refused(predicting):
     update = predicting.update(4)
     past = PastUpdate(4, 4, update)

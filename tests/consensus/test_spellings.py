@@ -31,6 +31,7 @@ def finer(update):
     )
 
 
+@pytest.mark.threat("N3")
 @pytest.mark.parametrize("respelled", [wider, finer])
 def test_v6_a_copy_in_other_bytes_is_a_copy(scene, respelled):
     original = scene.update(3)
@@ -42,6 +43,7 @@ def test_v6_a_copy_in_other_bytes_is_a_copy(scene, respelled):
     assert sorted(reasons[i].value for i in (3, 5)) == ["V6:copy", "admitted"]
 
 
+@pytest.mark.threat("N3")
 def test_v6_an_old_base_does_not_make_a_remembered_payload_ones_own(scene):
     """The payload does not say what base it is about, so the same bytes open under any that V4 takes."""
     shown = PastUpdate(scene.round - 1, 2, scene.update(2))
@@ -54,6 +56,7 @@ def test_v6_an_old_base_does_not_make_a_remembered_payload_ones_own(scene):
         assert verdicts[2].admitted
 
 
+@pytest.mark.threat("N3")
 def test_v4_the_same_bytes_of_two_nodes_are_judged_each_by_its_own_opening(scene):
     """One payload, two openings: sample count and base come from the leaf, so no node speaks for another."""
     late = replace(scene, earlier=EARLIER)

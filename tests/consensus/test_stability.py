@@ -32,6 +32,7 @@ def largest_root(theta, lags):
     return max(abs(np.roots([1, *-dense])), default=0.0)
 
 
+@pytest.mark.threat("N12")
 @given(models(), BOUNDS)
 @settings(max_examples=150)
 def test_the_model_is_stable_afterwards_and_nothing_but_its_lags_changed(model, bound):

@@ -42,6 +42,7 @@ def test_v4_a_punctual_update_has_staleness_zero_and_loses_nothing(scene):
     assert verdicts == scene.outcome().verdicts
 
 
+@pytest.mark.threat("N4")
 @pytest.mark.parametrize(("allowed", "age"), [(0, 1), (1, 2), (2, 3), (3, 4)])
 def test_v4_beyond_the_allowed_age_the_base_is_wrong(scene, allowed, age):
     scene = with_gates(scene, stale_rounds=allowed)
@@ -50,6 +51,7 @@ def test_v4_beyond_the_allowed_age_the_base_is_wrong(scene, allowed, age):
         assert late(scene, EARLIER[age - 2]).outcome().verdicts[3].admitted
 
 
+@pytest.mark.threat("N4")
 def test_v4_a_base_that_nobody_certified_gains_nothing(scene):
     """An unknown model, and the one that this very round leads to: refused, and the model is without it."""
     future = scene.outcome().model.hash()
@@ -68,6 +70,7 @@ def test_v4_nothing_certified_that_was_not_told_can_be_claimed(scene):
     assert first.outcome().verdicts[3].reason is Reason.WRONG_BASE
 
 
+@pytest.mark.threat("N4")
 def test_v6_an_old_update_is_measured_against_the_base_of_the_round(scene, theta_model, disguised):
     """Who sends the round's base in disguise cannot hide behind an earlier one."""
     theta = (0.4, 0.1, 0.05)

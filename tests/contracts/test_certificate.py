@@ -50,12 +50,14 @@ def test_all_of_the_largest_committee_may_sign(deploy_ledger):
     assert ledger.state()["round"] == 2
 
 
+@pytest.mark.threat("V4")
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_fewer_than_the_quorum_do_not_certify(scored, reverts, count):
     with reverts("fewer signatures than the quorum"):
         certify(scored, sign(scored, range(count)))
 
 
+@pytest.mark.threat("V4")
 @pytest.mark.parametrize("signers", [(0, 1, 1), (0, 0, 1), (0, 2, 1), (2, 1, 0)])
 def test_a_signer_counts_once_and_in_order(scored, reverts, signers):
     with reverts("not in ascending order"):
@@ -115,6 +117,7 @@ def test_signatures_hold_for_one_outcome_only(scored, reverts, changed):
         scored.transact("certify", 1, *outcome, b"".join(sign(scored, (0, 1, 2))), sender=SENDER)
 
 
+@pytest.mark.threat("N9")
 @pytest.mark.parametrize("replay", ["round", "contract", "chain"])
 def test_signatures_of_another_round_contract_or_chain_are_refused(scored, reverts, replay):
     federation = {
@@ -127,6 +130,7 @@ def test_signatures_of_another_round_contract_or_chain_are_refused(scored, rever
         certify(scored, signatures)
 
 
+@pytest.mark.threat("N9")
 def test_a_fork_with_another_chain_id_refuses_the_signatures_of_this_one(local_evm, reverts):
     scored = bring(deploy(local_evm()))  # no chain changes its chain id for a test
     signatures = sign(scored, (0, 1, 2))

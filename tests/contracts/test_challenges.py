@@ -57,6 +57,7 @@ def disputed(proof, play, contested):
 # what a fault leads to, on three chains
 
 
+@pytest.mark.threat("N5")
 @pytest.mark.parametrize("fault", STATEMENTS)
 def test_two_statements_for_one_place_remove_their_signer(play, fault):
     play.seal()
@@ -69,6 +70,7 @@ def test_two_statements_for_one_place_remove_their_signer(play, fault):
     assert removed == [False, True, False, False]
 
 
+@pytest.mark.threat("V4")
 def test_two_certificates_for_one_scored_transcript_remove_their_signer(play):
     play.seal().scores()
     before, proof = play.ledger.state(), two_certificates(play, 3)
@@ -89,6 +91,7 @@ def test_a_receipt_against_the_root_removes_the_sealer(play, index):
     assert play.ledger.state() == before | {"removed": 1 << play.sealer}
 
 
+@pytest.mark.threat("N5")
 def test_a_forced_leaf_against_a_signed_one_removes_the_node(play):
     play.seal().force(0, leaf_of(0)).force(3, leaf_of(3))
     before, proof = play.ledger.state(), doubled_index(play, 3, OTHER_LEAF, leaf_of(3))
@@ -97,6 +100,7 @@ def test_a_forced_leaf_against_a_signed_one_removes_the_node(play):
     assert play.ledger.state() == before | {"removed": 0b1000}
 
 
+@pytest.mark.threat("V5")
 def test_a_wrong_median_removes_all_signers_and_aborts_the_round(play):
     scored = scored_outcome(2, 7, (-5, 7, 8, 6), depth=3)
     play.seal().scores().certify(scored.outcome, signers=(0, 2, 3))
@@ -308,6 +312,7 @@ def test_a_committee_bears_a_third_of_culprits(play_alone, committee, tolerated)
 # whom it removes, and from what
 
 
+@pytest.mark.threat("N5")
 def test_a_node_without_a_seat_is_removed_in_the_registry(play_alone):
     play = play_alone(nodes=6)
     before = play.ledger.state()
@@ -418,6 +423,7 @@ def test_two_statements_are_of_this_federation_and_of_a_node(play_alone):
     assert play.refusal(foreign) == "the address is not a registered node"
 
 
+@pytest.mark.threat("N9")
 def test_a_proof_does_not_hold_on_a_fork_with_another_chain_id(play_alone):
     play = play_alone()
     play.seal().force(3, leaf_of(3)).scores()
@@ -626,6 +632,7 @@ def test_a_receipt_is_answered_for_behind_79_forced_leaves(play_alone):
 # medians
 
 
+@pytest.mark.threat("V5")
 @pytest.mark.parametrize(
     ("heard", "median"),
     [
@@ -680,6 +687,7 @@ def test_a_score_without_a_row_or_out_of_range_falls(play_alone, median, row):
     play.challenge(wrong_median(play, scored, 0b0111), Abort(1, Phase.DISPUTED))
 
 
+@pytest.mark.threat("V5")
 def test_the_contract_has_the_lower_median_of_the_nodes(play_alone):
     scores = st.integers(-(2**31), 2**31 - 1) | st.integers(-2, 2)
 

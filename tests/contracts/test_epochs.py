@@ -186,6 +186,7 @@ def test_a_change_that_was_announced_in_a_challenge_window_waits_for_the_end_of_
 # members
 
 
+@pytest.mark.threat("N14")
 def test_who_has_left_is_nobody_until_it_joins_again_with_another_index(play_alone, reverts):
     play = play_alone()
     enter(play, change((0, 1, 2), [(3, VACANT)]))
@@ -297,6 +298,7 @@ def test_all_signers_of_a_wrong_median_may_be_seated_again(play_alone):
 # what may be announced
 
 
+@pytest.mark.threat("N13")
 def test_a_change_that_cannot_be_applied_is_refused_when_it_is_announced(play_alone, reverts):
     play = play_alone(nodes=6, depth=3)
     enter(play, change((0, 1, 2, 3), [(5, VACANT)]))  # five nodes of six indices are left

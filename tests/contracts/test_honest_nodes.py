@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
+import pytest
 from deployed_ledger import deploy
 from faults import (
     broken_receipt,
@@ -123,6 +124,7 @@ class HonestRounds:
         return proof.but(signature=one.signature)
 
 
+@pytest.mark.threat("N5", "V4")
 def test_no_proof_can_be_made_of_what_honest_nodes_say(local_evm):
     moments = st.sampled_from(["commit", "score", "certified", "never"])
 

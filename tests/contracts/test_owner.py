@@ -69,6 +69,7 @@ def test_the_owner_has_no_part_in_a_round(play_alone, phase):
     assert play.ledger.view("transcript") == play.t
 
 
+@pytest.mark.threat("N13")
 def test_only_the_owner_announces_and_names_its_successor(play, reverts):
     for sender in (ANYBODY, SUCCESSOR, play.ledger.members[0]):
         with reverts("the sender is not the owner"):

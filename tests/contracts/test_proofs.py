@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def test_a_tree_of_depth_zero_is_its_only_leaf(deploy_ledger):
     assert ledger.view("verify_exclusion", EMPTY, 0, ()) is True
 
 
+@pytest.mark.threat("N17")
 def test_an_index_is_not_aliased_and_a_path_has_the_depth_of_the_tree(ledger, reverts):
     tree = build_tree({1: keccak(b"leaf")}, 3)
     path = tree.proof(1)
@@ -47,6 +49,7 @@ def test_an_index_is_not_aliased_and_a_path_has_the_depth_of_the_tree(ledger, re
                 ledger.view(name, *arguments, 1, wrong)
 
 
+@pytest.mark.threat("N17")
 def test_an_inner_node_does_not_pass_for_a_leaf_and_empty_is_not_included(ledger, reverts):
     tree = build_tree({0: keccak(b"a"), 1: keccak(b"b")}, 3)
     with reverts("another length than the depth"):

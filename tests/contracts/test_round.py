@@ -145,6 +145,7 @@ def test_half_of_an_odd_window_is_rounded_down(deploy_ledger, reverts):
     ledger.transact("seal", 1, ROOT, 3, sender=late)
 
 
+@pytest.mark.threat("N8")
 def test_a_round_is_not_sealed_after_the_commit_window(ledger, reverts):
     end = ledger.state()["end"]
     ledger.evm.block = end + 11
@@ -191,6 +192,7 @@ def test_the_fewest_and_the_most_leaves_are_sealed(ledger, n):
 # force
 
 
+@pytest.mark.threat("N2", "N8")
 def test_a_leaf_is_forced_until_the_force_window_ends(ledger, reverts):
     end = sealed(ledger).state()["end"]
     ledger.evm.block = end + 1
@@ -214,6 +216,7 @@ def test_a_node_forces_once_a_round_and_again_in_the_next(ledger, reverts):
     assert ledger.node(ledger.members[1]) == forced
 
 
+@pytest.mark.threat("N13")
 def test_only_a_registered_node_forces_a_leaf_that_is_not_empty(deploy_ledger, reverts):
     ledger = sealed(deploy_ledger(nodes=6))
     with reverts("not a registered node"):
@@ -226,6 +229,7 @@ def test_only_a_registered_node_forces_a_leaf_that_is_not_empty(deploy_ledger, r
 # scores
 
 
+@pytest.mark.threat("N8")
 def test_scores_wait_for_the_force_window_and_end_with_their_own(ledger, reverts):
     end = sealed(ledger).state()["end"]
     for block, reason in ((end, "the window has not begun"), (end + 11, "the window has ended")):
@@ -293,6 +297,7 @@ def test_anybody_aborts_a_round_after_its_deadline_and_not_before(ledger, revert
 # certify
 
 
+@pytest.mark.threat("N8")
 def test_an_outcome_is_certified_until_the_certify_window_ends(ledger, reverts):
     end, signatures = scored(ledger).state()["end"], certificate(ledger)
     ledger.evm.block = end + 1
@@ -309,6 +314,7 @@ def test_the_next_round_may_follow_at_once_without_a_challenge_window(deploy_led
     sealed(ledger)
 
 
+@pytest.mark.threat("N9")
 def test_a_certificate_is_not_replayed(ledger, reverts):
     scored(ledger)
     signatures = certificate(ledger)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from ledgerfed.exchange import model_to_theta
 from ledgerfed.node import TrainingContext, honest_update, walk
@@ -41,6 +42,7 @@ def test_an_opening_that_a_forced_leaf_makes_stale_costs_its_author_only(world) 
     assert reasons == ["admitted"] * 3
 
 
+@pytest.mark.threat("N3")
 def test_who_resends_what_another_showed_in_an_earlier_round_is_found_out(new_world) -> None:
     def resend(context: TrainingContext) -> InformationUpdate:
         shown = [past.update for past in context.history if past.index == 0]

@@ -49,6 +49,7 @@ def second_leaf(world, index: int) -> bytes:
     return page.fragment(leaves=(item,)).to_bytes()
 
 
+@pytest.mark.threat("N5")
 def test_n5_a_second_leaf_shown_in_the_challenge_window_takes_the_certificate_back(contestable) -> None:
     world, hostile = contestable, (contestable.relayer() + 1) % 4
     world.run(1)
@@ -140,6 +141,7 @@ def test_two_receipts_remove_the_relayer_before_it_seals(world) -> None:
     assert world.reasons(last)[hostile] in ("V1:proven-fault", "V1:quarantined")
 
 
+@pytest.mark.threat("V4")
 def test_v4_two_certificates_are_one_too_many(revealed) -> None:
     """A validator that signs the outcome of every proposal that it hears."""
     world, hostile = revealed, 3
@@ -168,6 +170,7 @@ def test_v4_two_certificates_are_one_too_many(revealed) -> None:
     assert world.reasons(1)[hostile] == "V1:proven-fault"
 
 
+@pytest.mark.threat("V5")
 def test_v5_a_quorum_that_certifies_a_wrong_median_is_removed_and_the_round_undone(
     contestable, monkeypatch
 ) -> None:

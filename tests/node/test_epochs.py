@@ -24,6 +24,7 @@ def owned(new_world):
     return world
 
 
+@pytest.mark.threat("N14", "N13")
 def test_who_joins_is_on_the_committee_of_the_next_epoch_and_without_weight_at_first(owned) -> None:
     after = replace(owned.config, committee=(1, 2, 3, 4), min_updates=3)
     owned.announce(after, {4: JOINER.address})
@@ -49,6 +50,7 @@ def test_who_joins_is_on_the_committee_of_the_next_epoch_and_without_weight_at_f
     assert 4 in signers
 
 
+@pytest.mark.threat("N14")
 def test_a_node_that_leaves_is_absent_and_a_new_key_keeps_index_and_reputation(owned) -> None:
     before = owned.agents[0].reputations()
     after = replace(owned.config, committee=(0, 1, 2))

@@ -79,6 +79,7 @@ def test_a_payload_that_one_peer_has_is_pulled_by_its_hash(new_world) -> None:
     assert all(world.store(index).blobs.has(payload) for index in range(4))
 
 
+@pytest.mark.threat("N6")
 def test_an_update_that_its_author_shows_to_nobody_is_withheld_and_the_round_goes_on(new_world) -> None:
     world = new_world(lambda message, receiver: () if message.topic == BLOB and receiver == 0 else (0,))
     world.start()
@@ -86,6 +87,7 @@ def test_an_update_that_its_author_shows_to_nobody_is_withheld_and_the_round_goe
     assert world.reasons(1) == ["V3:withheld", "admitted", "admitted", "admitted"]
 
 
+@pytest.mark.threat("N6")
 def test_a_validator_waits_for_a_payload_that_others_hold_and_then_signs(new_world) -> None:
     cut_off = [3]
     world = new_world(
@@ -101,6 +103,7 @@ def test_a_validator_waits_for_a_payload_that_others_hold_and_then_signs(new_wor
     assert world.view().certified[0].round == 1
 
 
+@pytest.mark.threat("N2")
 def test_a_payload_is_shown_to_nobody_before_the_force_window_is_over(world) -> None:
     asked: dict[Phase, int] = {}
 
@@ -127,6 +130,7 @@ def test_a_payload_is_shown_to_nobody_before_the_force_window_is_over(world) -> 
     assert world.transport.request(opening.index, BLOB, opening.update_hash, 1)
 
 
+@pytest.mark.threat("V3")
 def test_a_validator_that_reveals_to_one_other_only_cannot_stall_the_round(new_world) -> None:
     hostile = 3
 

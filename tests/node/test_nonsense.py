@@ -168,6 +168,7 @@ def test_a_request_for_nonsense_is_answered_with_nothing(world, request_: bytes)
     assert world.transport.request(0, BLOB, request_, 1) == b""
 
 
+@pytest.mark.threat("N7")
 def test_a_peer_that_answers_with_other_bytes_or_too_many_is_passed_over(world, monkeypatch) -> None:
     world.run(1)
     digest = world.store(2).blobs.put(b"only node 2 has this")

@@ -169,6 +169,7 @@ def test_a_node_that_lost_its_disk_makes_the_same_statements_again(world) -> Non
     assert evidence.leaves[1].leaf == leaf
 
 
+@pytest.mark.threat("N5")
 def test_a_node_that_lost_its_disk_and_signs_another_leaf_has_broken_its_word(world) -> None:
     relayer = world.relayer()
     loser = (relayer + 1) % 4
@@ -195,6 +196,7 @@ def test_a_damaged_blob_is_pulled_again(world) -> None:
     assert world.store(2).blobs.get(digest)
 
 
+@pytest.mark.threat("V4")
 def test_a_validator_never_certifies_a_second_outcome_not_even_after_a_restart(new_world) -> None:
     ear, mute = Ear(), [SIGNATURE]
 

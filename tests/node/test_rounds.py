@@ -70,6 +70,7 @@ def test_a_node_that_was_away_for_rounds_catches_up_and_takes_part_again(world) 
     assert world.reasons(3) == ["admitted"] * 4
 
 
+@pytest.mark.threat("V3")
 def test_f_silent_validators_do_not_stop_a_round(world) -> None:
     silent = 2
     world.run(1, asleep=lambda index: index == silent and world.phase() is not Phase.OPEN)
@@ -80,6 +81,7 @@ def test_f_silent_validators_do_not_stop_a_round(world) -> None:
     assert reasons == ["admitted"] * 3
 
 
+@pytest.mark.threat("V3")
 @pytest.mark.parametrize("phase", [Phase.SEALED, Phase.SCORED])
 def test_more_than_f_silent_validators_abort_the_round_and_nothing_is_lost(world, phase: Phase) -> None:
     world.run(1)

@@ -37,6 +37,7 @@ def test_no_position_is_proved_to_hold_anything_else(case, other, data):
             verify_inclusion(tree.root, claim, index, tree.proof(index), tree.depth)
 
 
+@pytest.mark.threat("N17")
 @given(trees(), st.data())
 def test_an_index_with_bits_beyond_the_depth_is_refused(case, data):
     tree, leaves = case
@@ -60,6 +61,7 @@ def test_swapped_leaves_make_another_root(case):
                 assert build_tree(swapped, tree.depth).root != tree.root
 
 
+@pytest.mark.threat("N17")
 def test_an_inner_node_is_no_leaf():
     """64-byte leaf forgery: a pair of children passed off as the preimage of a leaf, one level up."""
     leaves = {i: keccak(b"\x00leaf" + bytes([i])) for i in range(4)}
@@ -72,6 +74,7 @@ def test_an_inner_node_is_no_leaf():
         verify_inclusion(tree.root, node, 0, tree.proof(0)[1:], 2)
 
 
+@pytest.mark.threat("N17")
 def test_a_longer_proof_is_refused():
     tree = build_tree({0: keccak(b"x")}, 1)
     with pytest.raises(VerificationError, match="2 siblings"):

@@ -91,6 +91,7 @@ def test_a_model_comes_back_from_its_bytes(model):
     assert decode_model(encode_model(model)) == model
 
 
+@pytest.mark.threat("N11")
 @given(updates(), st.data())
 def test_any_bytes_near_a_payload_are_refused_or_are_another_update(update, data):
     payload = encode_update(update)
@@ -110,6 +111,7 @@ def test_any_bytes_near_a_model_are_refused_or_are_another_model(model, data):
     assert (found == model) == (changed == raw)
 
 
+@pytest.mark.threat("N11")
 @given(
     st.binary(max_size=400),
     st.sampled_from([b"", b"LFU2\x01\x00", b"LFU2\x01\x00\x0c\x01\x00", b"LFM1\x01\x00"]),
@@ -119,6 +121,7 @@ def test_any_bytes_at_all_are_refused_or_canonical(data, start):
     require_canonical(decode_model, encode_model, start + data)
 
 
+@pytest.mark.threat("N11")
 @given(updates(), st.binary(min_size=1, max_size=9))
 def test_a_payload_cut_or_extended_is_refused(update, extra):
     payload = encode_update(update)
@@ -128,6 +131,7 @@ def test_a_payload_cut_or_extended_is_refused(update, extra):
         decode_update(payload + extra, opening(update))
 
 
+@pytest.mark.threat("N11")
 @pytest.mark.parametrize("d", [1, 2, 3, 17])
 def test_no_bit_of_the_padding_may_be_set(d):
     """Widths whose fields do not end with a byte."""
@@ -146,6 +150,7 @@ def test_no_bit_of_the_padding_may_be_set(d):
             decode_update(bent, opening(update))
 
 
+@pytest.mark.threat("N11")
 def test_a_small_float_has_one_spelling(golden):
     """s2 stands behind magic, kind, flags, bits, width and family; 2^23 could be written as 2^22 * 2^1."""
     update = replace(golden.update(), s2=1 << 23)
@@ -182,6 +187,7 @@ def test_the_drift_flag_is_the_lowest_bit_of_the_flags_and_no_other_bit_is_taken
             decode_update(calm[:5] + bytes([1 << bit]) + calm[6:], opening(golden.update()))
 
 
+@pytest.mark.threat("N7")
 def test_flipping_any_byte_of_a_payload_changes_its_hash(golden):
     payload = encode_update(golden.update())
     hashes_found = {

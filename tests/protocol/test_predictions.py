@@ -52,6 +52,7 @@ def test_an_update_comes_back_from_its_payload(update):
     assert len(payload) == 18 + -(-update.width * update.bits // 8)
 
 
+@pytest.mark.threat("N11")
 @given(updates(), st.data())
 def test_any_bytes_near_a_payload_are_refused_or_are_another_update(update, data):
     payload = payload_of(update)
@@ -65,6 +66,7 @@ def test_any_bytes_near_a_payload_are_refused_or_are_another_update(update, data
     assert (found == update) == (changed == payload)
 
 
+@pytest.mark.threat("N11")
 @given(updates(), st.binary(min_size=1, max_size=5))
 def test_a_payload_cut_or_extended_is_refused(update, extra):
     payload = payload_of(update)

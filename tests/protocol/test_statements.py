@@ -25,6 +25,7 @@ def all_different(values):
     assert all(x != y for x, y in combinations(values, 2))
 
 
+@pytest.mark.threat("N1", "N9")
 def test_a_leaf_binds_chain_contract_round_index_base_update_count_schema_and_salt():
     opening = Opening(3, 1, A, A, 60, A, A)
     changes = [
@@ -40,6 +41,7 @@ def test_a_leaf_binds_chain_contract_round_index_base_update_count_schema_and_sa
     all_different([opening.leaf(HERE), *leaves, *(opening.leaf(other) for other in ELSEWHERE)])
 
 
+@pytest.mark.threat("V1", "N9")
 def test_a_score_commitment_binds_chain_contract_round_index_scores_and_salt():
     vector = ScoreVector(3, 1, (0, ONE), A)
     changes = [{"round": 4}, {"index": 2}, {"scores": (ONE, 0)}, {"scores": (0, ONE, 0)}, {"salt": B}]
@@ -47,6 +49,7 @@ def test_a_score_commitment_binds_chain_contract_round_index_scores_and_salt():
     all_different([vector.commitment(HERE), *hashes, *(vector.commitment(o) for o in ELSEWHERE)])
 
 
+@pytest.mark.threat("N9")
 def test_a_signature_is_void_on_another_chain_contract_round_index_or_fork():
     digests = [
         make(where, *rest)
@@ -146,6 +149,7 @@ def test_scores_are_clipped_to_one():
     assert [clip_score(v) for v in (-ONE - 1, -ONE, 5, ONE, ONE + 7)] == [-ONE, -ONE, 5, ONE, ONE]
 
 
+@pytest.mark.threat("V2")
 @pytest.mark.parametrize(("values", "median"), [([3], 3), ([1, 2], 1), ([5, 1, 3], 3), ([4, 4, 1, 9], 4)])
 def test_the_median_of_an_even_number_is_the_lower_one(values, median):
     assert lower_median(values) == median
