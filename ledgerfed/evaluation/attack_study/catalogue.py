@@ -100,8 +100,8 @@ def find_attack(name: str) -> AttackKind:
     raise NotFoundError(f"no attack {name!r}; one of {', '.join(kind.name for kind in ATTACKS)}")
 
 
-def _lying(lie: Lie, seed: int, claim: float = 1.0) -> Play:
-    attack: Attack = CoefficientAttack(lie, seed)
+def _lying(lie: Lie, seed: int, claim: float = 1.0, noise: float = 0.0) -> Play:
+    attack: Attack = CoefficientAttack(lie, seed, noise)
     if claim != 1:
         attack = Inflated(attack, claim)
     return Play(Hostile(attack), lie=lie, claim=claim)
@@ -212,6 +212,18 @@ ATTACKS: Final = (
         "along the spread",
         (-4, -2, -1, 1, 2, 4),
         lambda s, at: _lying(AlongSpread(s), at.seed),
+        unit="honest spreads",
+    ),
+    AttackKind(
+        "ALIE, noise of one's own",
+        (-2, -1, -0.5, 0.5, 1, 1.5, 2),
+        lambda s, at: _lying(LittleIsEnough(s), at.seed, noise=1.0),
+        unit="z",
+    ),
+    AttackKind(
+        "along the spread, noise of one's own",
+        (-4, -2, -1, 1, 2, 4),
+        lambda s, at: _lying(AlongSpread(s), at.seed, noise=1.0),
         unit="honest spreads",
     ),
     AttackKind("mimic", (1,), lambda _, at: _lying(Mimic(), at.seed), refined=False),

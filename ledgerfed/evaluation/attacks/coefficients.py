@@ -107,17 +107,23 @@ class AlongSpread:
 
 @dataclass(frozen=True, slots=True)
 class CoefficientAttack:
-    """A lie in the guise of an honest information update; `seed` feeds the lies that draw."""
+    """A lie in the guise of an honest information update; `seed` feeds the lies that draw.
+
+    `noise` is the standard deviation, in the whitened metric, of noise of the node's own on top, so that a
+    ring which tells one lie does not say it in one voice. An honest update has 1 there.
+    """
 
     lie: Lie
     seed: int = 0
+    noise: float = 0.0
 
     def __call__(self, context: AttackContext) -> Update:
         """Return the honest update with z = R times what the lie says."""
         own = own_update(context)
         info = dequantise(own)
-        said = self.lie(info.theta(), honest_coefficients(context.honest), draws(self.seed, context))
-        return as_honest(own, replace(info, z=info.R @ said))
+        rng = draws(self.seed, context)
+        said = self.lie(info.theta(), honest_coefficients(context.honest), rng)
+        return as_honest(own, replace(info, z=info.R @ said + self.noise * rng.standard_normal(said.size)))
 
 
 def draws(seed: int, context: AttackContext) -> np.random.Generator:
