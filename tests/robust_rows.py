@@ -29,7 +29,9 @@ class Case:
     def gram(self) -> np.ndarray:
         """The Gram matrix from Python integers."""
         rows = [[int(q) for q in row] for row in self.values]
-        return np.array([[sum(a * b for a, b in zip(x, y, strict=True)) for y in rows] for x in rows], np.int64)
+        return np.array(
+            [[sum(a * b for a, b in zip(x, y, strict=True)) for y in rows] for x in rows], np.int64
+        )
 
 
 @st.composite

@@ -74,16 +74,23 @@ def _direction(product: WeightedProduct, weights: Weights, ranks: Sequence[int])
     shares = np.array(weights, np.int64)
     product.weigh(shares)
     n = len(weights)
-    mixture, deviations = _iterated(product, shares, np.array([2 * rank + 1 - n for rank in ranks], np.int64))
+    mixture, deviations = _iterated(product, shares, _centred(weights, [2 * r + 1 - n for r in ranks]))
     if not deviations.any():
-        alone = np.arange(n) == product.furthest(ranks)
-        mixture, deviations = _iterated(product, shares, alone.astype(np.int64))
+        furthest = product.furthest(ranks)
+        alone = _centred(weights, [int(i == furthest) for i in range(n)])
+        mixture, deviations = _iterated(product, shares, alone)
     listed = deviations.tolist()
     above = sum(weight * p * p for weight, p in zip(weights, listed, strict=True))
     below = sum(weights) * sum(q * p for q, p in zip(mixture.tolist(), listed, strict=True))
     if above == 0 or below <= 0:
         return Direction([0] * n, (0, 1))
     return Direction(listed, (above << SCALE_SPAN + product.scale, below << SCALE_SPAN))
+
+
+def _centred(weights: Weights, values: Sequence[int]) -> Integers:
+    """Return W v_i - sum_j w_j v_j: the values less their weighted mean, on a scale of W."""
+    total, sums = sum(weights), sum(w * v for w, v in zip(weights, values, strict=True))
+    return np.array([total * value - sums for value in values], np.int64)
 
 
 def _iterated(product: WeightedProduct, shares: Integers, start: Integers) -> tuple[Integers, Integers]:
