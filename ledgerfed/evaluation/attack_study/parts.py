@@ -50,7 +50,7 @@ class AttackPart:
     @property
     def name(self) -> str:
         """The name of its file, without suffix."""
-        spelled = self.attack.replace(" ", "-").replace(",", "")
+        spelled = self.attack.replace(" ", "-").replace(",", "").replace("'", "")
         return f"attacks-{self.scenario}-{spelled}-{self.share:g}" + ("-quick" if self.quick else "")
 
 
