@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from ledgerfed.aggregation.information import ExactInformation, distance, expand, pool, solve
+from ledgerfed.aggregation.information import ROW_SCALE, ExactInformation, distance, expand, pool, solve
 from ledgerfed.evaluation.attack_study.nodes import SCENARIOS, Federation, find_scenario, load
 from ledgerfed.evaluation.dry_run import dry_rounds
 from ledgerfed.node.walk import make_update
@@ -104,12 +104,20 @@ def _observe(found: Extremes, federation: Federation) -> None:
         for left, right in combinations(shown, 2):
             found.values["pair: 1 - cos² of R"].append(_misalignment(left, right))
             found.values["pair: twin distance"].append(min(_twin(config, left, right)))
+            found.values["pair: z off a multiple"].append(_unstretched(left, right))
 
 
 def _misalignment(left: ExactInformation, right: ExactInformation) -> float:
     rows = zip(left.rows, right.rows, strict=True)
     product = sum(a * b for x, y in rows for a, b in zip(x, y, strict=True))
     return 1 - float(product) ** 2 / (float(left.trace) * float(right.trace))
+
+
+def _unstretched(left: ExactInformation, right: ExactInformation) -> float:
+    """Return how far z lies from a multiple of the other, squared and per coefficient; the smaller of both."""
+    ours, theirs = (np.ldexp(np.array(item.z, dtype=np.float64), -ROW_SCALE) for item in (left, right))
+    off = 1 - float(ours @ theirs) ** 2 / float(ours @ ours) / float(theirs @ theirs)
+    return off * min(float(ours @ ours), float(theirs @ theirs)) / len(ours)
 
 
 def _twin(config: FederationConfig, left: ExactInformation, right: ExactInformation) -> Iterator[float]:
