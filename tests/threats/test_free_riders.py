@@ -50,7 +50,9 @@ COPIES = {
     "noise of 1e-6": lambda update: noisy(update, 1e-6),
     "noise of 1e-5": lambda update: noisy(update, 1e-5),
     "noise of 1e-4": lambda update: noisy(update, 1e-4),
-    "half the precision": lambda update: replace(update, exponents=tuple(e + 1 for e in update.exponents)),
+    "half of R and z": lambda update: replace(
+        update, exponents=tuple(e + 1 for e in update.exponents), s2=4 * update.s2
+    ),
 }
 
 
@@ -92,10 +94,9 @@ def about_base(later, noise):
 
 
 def last_model(later):
-    """What everybody knows already: the base model with the precision of the model itself, here that of I."""
-    own = later.update(3)
-    theta = model_to_theta(later.base)
-    return as_honest(own, Information(120, 1.0, 5 * np.eye(3), 5 * theta, 120.0))
+    """The base model once more, as if 120 rows of independent columns had led to it."""
+    own, R = later.update(3), np.sqrt(120) * np.eye(3)
+    return as_honest(own, Information(120, 1.0, R, R @ model_to_theta(later.base), 120.0))
 
 
 def nothing(later):
@@ -104,18 +105,19 @@ def nothing(later):
 
 
 LAZY = {
-    "base": lambda later: about_base(later, 0.0),
-    "base and noise": lambda later: about_base(later, 0.1),
-    "last model": last_model,
-    "nothing": nothing,
+    "base": (lambda later: about_base(later, 0.0), Reason.BASE_COPY),
+    "base and noise": (lambda later: about_base(later, 0.1), Reason.BASE_COPY),
+    "last model": (last_model, Reason.BASE_COPY),
+    "nothing": (nothing, Reason.INCONSISTENT_INFORMATION),
 }
 
 
 @pytest.mark.threat("N4")
 @pytest.mark.parametrize("kind", LAZY)
 def test_n4_the_base_model_sent_back_is_refused_and_punished_hard(later, kind):
-    verdict, punishment = found(later.send(3, LAZY[kind](later)), 3)
-    assert (verdict.reason, verdict.weight, punishment) == (Reason.BASE_COPY, 0, 4 * ONE)
+    send, reason = LAZY[kind]
+    verdict, punishment = found(later.send(3, send(later)), 3)
+    assert (verdict.reason, verdict.weight, punishment) == (reason, 0, 4 * ONE)
 
 
 @pytest.mark.threat("N4")
