@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from ledgerfed.aggregation.information import ROW_SCALE, ExactInformation, distance, expand, pool, solve
-from ledgerfed.evaluation.attack_study.nodes import SCENARIOS, Federation, find_scenario, load
+from ledgerfed.evaluation.attack_study.nodes import MOST_HOSTILE, SCENARIOS, Federation, find_scenario, load
 from ledgerfed.evaluation.dry_run import dry_rounds
 from ledgerfed.node.walk import make_update
 from ledgerfed.protocol.configuration import FederationConfig
@@ -80,7 +80,7 @@ def report(name: str, found: Extremes) -> Iterator[str]:
 
 def _federations(whole: Federation) -> Iterator[Federation]:
     yield whole
-    left = len(whole) - round(0.4 * len(whole))
+    left = len(whole) - round(MOST_HOSTILE * len(whole))
     rng = np.random.default_rng(len(whole))
     for _ in range(DRAWS):
         yield whole.of(sorted(rng.permutation(len(whole))[:left].tolist()))
@@ -114,7 +114,7 @@ def _misalignment(left: ExactInformation, right: ExactInformation) -> float:
 
 
 def _unstretched(left: ExactInformation, right: ExactInformation) -> float:
-    """Return how far z lies from a multiple of the other, squared and per coefficient; the smaller of both."""
+    """Return how far z lies from a multiple of the other, squared, per coefficient; the smaller of both."""
     ours, theirs = (np.ldexp(np.array(item.z, dtype=np.float64), -ROW_SCALE) for item in (left, right))
     off = 1 - float(ours @ theirs) ** 2 / float(ours @ ours) / float(theirs @ theirs)
     return off * min(float(ours @ ours), float(theirs @ theirs)) / len(ours)

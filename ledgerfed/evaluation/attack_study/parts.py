@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from ledgerfed.evaluation.attack_study.catalogue import ATTACKS, AttackKind, Play, Setting, find_attack
-from ledgerfed.evaluation.attack_study.nodes import SCENARIOS, load
+from ledgerfed.evaluation.attack_study.nodes import MOST_HOSTILE, SCENARIOS, load
 from ledgerfed.evaluation.attack_study.others import (
     FEDAVG,
     MEDIAN,
@@ -28,7 +28,7 @@ from ledgerfed.evaluation.attack_study.search import search
 from ledgerfed.series.arrays import Floats
 
 NOBODY: Final = "no attack"
-SHARES: Final = (0.2, 0.4)
+SHARES: Final = (0.2, MOST_HOSTILE)
 SEEDS: Final = {0.0: 1, 0.2: 1, 0.4: 2}
 """How often the hostile nodes are drawn, by their share."""
 REFINEMENTS: Final = {0.2: 0, 0.4: 1}
