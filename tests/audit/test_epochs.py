@@ -112,7 +112,7 @@ def test_a_joiner_starts_without_evidence_and_a_new_key_keeps_what_was_earned(ev
     ended = [event for event in eventful.chain.events if isinstance(event, Certified)]
     assert len(ended) == 5
     trainers = [r.trainer for r in eventful.reputations]
-    assert trainers[5].a > 0 == trainers[5].b
+    assert trainers[5].a > 16 * trainers[5].b
     assert trainers[2].b > 0
     assert trainers[5].a < trainers[0].a
 
