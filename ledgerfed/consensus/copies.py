@@ -80,13 +80,13 @@ def _first_authors(shown: Sequence[Shown]) -> frozenset[int]:
     return frozenset(past.index for past in shown if past.round == first)
 
 
-def same_data(config: FederationConfig, base: FixedVector, prior: int) -> Callable[[Shown, Shown], bool]:
+def same_data(config: FederationConfig, base: FixedVector) -> Callable[[Shown, Shown], bool]:
     """Return the test whether one update shows the data of another, seen from the base model."""
     gates, space = config.gates, SPACES[config.exchange]
 
     @cache
     def coefficients(shown: Shown) -> FixedVector | None:
-        pooled = space.pool([(shown.information, ONE)], prior, config.width)
+        pooled = space.pool([(shown.information, ONE)], 0, config.width)
         try:
             return space.solve(pooled, config.theta_scale)
         except InvalidValueError:  # what was shown has no coefficients on the grid of the model

@@ -228,7 +228,7 @@ def _check_copies(given: RoundInput, candidates: Sequence[Candidate]) -> list[Ca
         for c in candidates
         if c.information and c.reason is None
     ]
-    same = same_data(given.config, given.base.theta, given.prior)
+    same = same_data(given.config, given.base.theta)
     copied = find_copies(before, now, same, lambda index: _claim(given, index))
     return [_refuse_copy(c, copied[c.index]) if c.index in copied else c for c in candidates]
 
