@@ -132,6 +132,7 @@ def _widest(about: Floats, weights: Floats) -> tuple[Floats, float]:
     """Return the deviations in the unit direction of largest weighted variance, and that variance."""
     deviations = np.arange(1.0 - len(weights), len(weights), 2.0)
     total = weights.sum()
+    deviations -= weights @ deviations / total
     for _ in range(covariance_filter.STEPS):
         mixture = weights * (deviations / np.abs(deviations).max())
         deviations = about @ mixture

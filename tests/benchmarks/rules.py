@@ -10,8 +10,8 @@ all of them; seconds are medians over the rounds, ratios are medians of the rati
     byzfl   its rule on a float64 array, and on a float32 tensor as its torch half takes it
     pass    one look at every integer, less than which no rule can do
 
-Threads: OPENBLAS_NUM_THREADS, by default one a core; where the cores are busy a single one is faster, since
-several wait for each other. Exit code 0, or 3 with --check if a target is missed.
+Threads: OPENBLAS_NUM_THREADS, by default one for every idle core: several on busy cores wait for each other
+and make a product tens of times slower. Exit code 0, or 3 with --check if a target is missed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", str(os.cpu_count() or 1))
+os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - int(os.getloadavg()[0]))))
 # torch's threads; they would wait for work by spinning, while the other side is timed
 os.environ.setdefault("OMP_NUM_THREADS", os.environ["OPENBLAS_NUM_THREADS"])
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -54,8 +54,6 @@ DRAWS = 5
 CASE_SECONDS = 10.0
 """No new round of a case starts after this."""
 BYZFL = Path(sys.prefix) / "byzfl-0.0.11" / "bin" / "python"
-BUSY = 0.6
-"""The load a core from which threads rather wait for each other."""
 CASES = (
     Case(Rule.MEAN, "Average"),
     Case(Rule.MEDIAN, "Median"),
@@ -196,8 +194,7 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables, or JSON; return 3 if a target is missed and --check is set, else 0."""
     options = options_of(arguments)
-    if THREADS > 1 and os.getloadavg()[0] > BUSY * THREADS:
-        say(f"the cores are busy, load {os.getloadavg()[0]:.1f}: wait, or set OPENBLAS_NUM_THREADS=1")
+    say(f"{THREADS} threads; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with worker(options) as byzfl:
         lines = [line for n, d in options.sizes for line in measure_size(n, d, byzfl, options.rounds)]
     searches = [search(kind, options.rounds) for kind in data.KINDS]
