@@ -25,7 +25,7 @@ from ledgerfed.protocol.rule import DECLARATIONS, Aggregation
 from ledgerfed.protocol.score import ONE
 from ledgerfed.protocol.update import Exchange
 
-PROTOCOL = "LFR-1"
+PROTOCOL = "LFR-2"
 MAX_COMMITTEE = 31
 MAX_STALE_ROUNDS = 64
 

@@ -171,7 +171,7 @@ def test_entries_out_of_order_are_refused(files, tmp_path):
     ("key", "value", "reason"),
     [
         ("format", "ledgerfed-audit-bundle-2", "this program reads ledgerfed-audit-bundle-1"),
-        ("protocol", "LFR-2", "of LFR-1"),
+        ("protocol", "LFR-3", "of LFR-2"),
         ("software", 7, "software"),
         ("chain_id", 1, "is about"),
         ("files", [], "files must be an object"),

@@ -52,4 +52,4 @@ def test_every_command_has_help_and_speaks_json(command: tuple[str, ...]) -> Non
 
 
 def test_version_names_the_protocol() -> None:
-    assert ledgerfed("version", "--json").document["protocol"] == "LFR-1"
+    assert ledgerfed("version", "--json").document["protocol"] == "LFR-2"

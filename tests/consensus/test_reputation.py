@@ -1,4 +1,4 @@
-"""Reputation is slow to gain, quick to lose, and never leaves its bits (notes: round protocol LFR-1)."""
+"""Reputation is slow to gain, quick to lose, and never leaves its bits (notes: round protocol LFR-2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden vectors of LFR-1: inputs and the bytes and digests that must come out of them.
+"""Golden vectors of LFR-2: inputs and the bytes and digests that must come out of them.
 
 The files `*.json` beside this script are pinned: one changed bit is a protocol version change. A test
 compares them with what the code computes today. To rewrite them after such a change, run
