@@ -7,6 +7,7 @@ from itertools import combinations
 
 import pytest
 from chains import node_key
+from contract_values import RevertedError
 from faults import broken_receipt
 from played_rounds import ANYBODY, OUTCOME, SCORE_ROOT, Play, leaf_of
 
@@ -15,7 +16,7 @@ from ledgerfed.consensus.authenticate import sealed_transcript
 from ledgerfed.errors import InvalidValueError, VerificationError
 from ledgerfed.protocol.evidence import SignedLeaf, SignedScoreCommitment
 from ledgerfed.protocol.federation import Federation
-from ledgerfed.protocol.hashing import EMPTY, keccak, word
+from ledgerfed.protocol.hashing import keccak, word
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.merkle import build_tree, verify_inclusion
 from ledgerfed.protocol.score import NOT_HELD, ONE
@@ -288,9 +289,12 @@ def test_n17_an_inner_node_is_nobodys_leaf_and_64_bytes_are_no_preimage_of_it(sc
 @pytest.mark.threat("N17")
 @pytest.mark.parametrize("alias", [8, 16, 1 << 20])
 def test_n17_an_index_with_bits_beyond_the_depth_proves_nothing_on_chain(play, alias):
-    """A receipt that was honoured at index 1 is not broken at index 1 + 2^3, where there is no leaf."""
+    """The path of index 1 holds at index 1 and nowhere else, and so does that of the empty index 3."""
     play.seal()
-    proof = broken_receipt(play, 3, leaf_of(3))
-    assert proof.arguments["sealed"] == EMPTY
-    assert play.refusal(proof.but(index=3 + alias))
-    play.challenge(proof)
+    root, view = play.tree.root, play.ledger.view
+    assert view("verify_inclusion", root, leaf_of(1), 1, play.tree.proof(1))
+    assert view("verify_exclusion", root, 3, play.tree.proof(3))
+    with pytest.raises(RevertedError, match="the index is outside the tree"):
+        view("verify_inclusion", root, leaf_of(1), 1 + alias, play.tree.proof(1))
+    with pytest.raises(RevertedError, match="the index is outside the tree"):
+        view("verify_exclusion", root, 3 + alias, play.tree.proof(3))

@@ -20,6 +20,7 @@ from ledgerfed.network import Message
 from ledgerfed.node.messages import EVIDENCE
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import keccak
+from ledgerfed.protocol.model import genesis_model
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.transition import Scores
@@ -212,3 +213,31 @@ def test_v6_threads_order_and_hash_seeds_do_not_change_one_bit_of_an_outcome():
     first, *others = (json.loads(run.communicate(timeout=120)[0]) for run in runs)
     assert {"gram", "krum", "redescending"} <= first.keys()
     assert all(other == first for other in others)
+
+
+@pytest.mark.threat("V6")
+def test_v6_a_sum_is_the_same_to_the_last_bit_whatever_the_place_of_each_node(scene):
+    """On a grid so fine that one rounding of a partial sum would show."""
+    config = replace(scene.config, theta_scale=60)
+    base = genesis_model(config.schema, config.width, config.prior, 60, config.precision_scale)
+    fine = replace(scene, config=config, base=base)
+    for index in range(8):
+        fine = fine.send(index, replace(scene.update(index), base_model=base.hash()))
+    models = set()
+    for shift in range(8):
+        moved = fine
+        for index in range(8):
+            moved = moved.send((3 * index + shift) % 8, fine.update(index))
+        models.add(moved.outcome().model)
+    assert len(models) == 1
+
+
+@pytest.mark.threat("V6")
+def test_v6_a_tie_is_broken_by_the_round_and_never_by_the_place(scene):
+    twins = scene.send(3, scene.update(4))
+    kept = set()
+    for number in range(12):
+        verdicts = replace(twins, opened_at=keccak(bytes([number]))).outcome().verdicts
+        assert verdicts[3].admitted != verdicts[4].admitted
+        kept.add(3 if verdicts[3].admitted else 4)
+    assert kept == {3, 4}
