@@ -147,7 +147,7 @@ def test_the_seed_decides_who_is_hostile_and_which_keys_they_hold() -> None:
 
 
 def test_calibration_touches_no_row_of_the_demonstration_and_finds_honest_nodes_within_the_limits() -> None:
-    findings = calibrate(trials=2)
+    findings = calibrate(TRANSIT, trials=2)
     honest = {reason for who, reason in findings.verdicts if who == "honest"}
     assert honest == {"admitted"}
     assert "V8 score, lowest" in report(findings)
