@@ -187,5 +187,5 @@ SCENARIOS: Final = (
         },
     ),
 )
-"""The limits are those of the demonstration but where the bases differ: there they stand outside what 99 of 100
-honest nodes come to before the test (`python -m ledgerfed.evaluation.attack_study.calibration`)."""
+"""The limits are those of the demonstration but where the bases differ: there they stand outside what 99 of
+100 honest nodes come to before the test (`python -m ledgerfed.evaluation.attack_study.calibration`)."""
