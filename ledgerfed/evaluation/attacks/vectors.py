@@ -69,7 +69,7 @@ class Sight:
     def noise(self) -> Floats:
         """Return rows [f, d] of norm about 1 in directions of chance."""
         drawn = self.rng.standard_normal((self.hostile, self.honest.shape[1]))
-        return drawn / np.sqrt(self.honest.shape[1])
+        return np.asarray(drawn / np.sqrt(self.honest.shape[1]))
 
 
 class VectorAttack(Protocol):
@@ -115,7 +115,7 @@ class Gaussian:
 
 @dataclass(frozen=True, slots=True)
 class InnerProduct:
-    """`-strength` times the honest mean: the aggregate's inner product with it falls (IPM, "fall of empires")."""
+    """`-strength` times the honest mean, so that the aggregate's inner product with it falls (IPM)."""
 
     strength: float
 
@@ -262,7 +262,7 @@ class Apart:
     def __call__(self, sight: Sight) -> Floats:
         """Return the rows of the other attack, moved apart."""
         rows = self.attack(sight)
-        return rows + self.share * np.linalg.norm(rows, axis=1, keepdims=True) * sight.noise()
+        return np.asarray(rows + self.share * np.linalg.norm(rows, axis=1, keepdims=True) * sight.noise())
 
     def tuned(self, sight: Sight) -> Apart:
         """Return this attack with the one in disguise tuned."""
