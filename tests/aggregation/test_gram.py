@@ -170,6 +170,8 @@ def test_what_was_removed_costs_the_others_no_precision():
     product.weigh(np.full(4, 1 << 32, np.int64))
     product.weigh(np.array([0, 1 << 32, 1 << 32, 1 << 32], np.int64))
     vector = np.array([0, 1 << 32, -(1 << 32), 5], np.int64)
-    found = [float(Fraction(v) * Fraction(2) ** product.scale) for v in product.deviations(vector)[1:].tolist()]
+    found = [
+        float(Fraction(v) * Fraction(2) ** product.scale) for v in product.deviations(vector)[1:].tolist()
+    ]
     sums = [1000 * 2**32, -1010 * 2**32, 5 * 990]
     assert found == pytest.approx([s - sum(sums) / 3 for s in sums], rel=1e-9)
