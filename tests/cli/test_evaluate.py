@@ -142,6 +142,66 @@ def test_an_interrupt_ends_without_a_traceback_and_leaves_nothing_torn(tmp_path:
         json.loads(path.read_text("utf-8"))
 
 
+def attack(directory: Path, *arguments: str, scenario: str = "industry") -> Ended:
+    return evaluate(directory, "--attacks", "--quick", *arguments, scenario=scenario)
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+    directory = tmp_path_factory.mktemp("attacks")
+    ended = attack(directory, "--json", "--plots", "--workers", "2")
+    assert ended.code == 0, ended.err
+    return directory, ended
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_attacks_are_reported_in_files_pictures_and_one_object(attacked: Evaluated) -> None:
+    directory, ended = attacked
+    kept = json.loads((directory / "attacks.json").read_text("utf-8"))
+    assert ended.document["attacks"] == kept["attacks"]
+    assert {attack["scenario"] for attack in kept["attacks"]} == {"industry"}
+    lines = (directory / "attacks.csv").read_text("utf-8").splitlines()
+    assert len(lines) == 1 + sum(len(attack["trials"]) for attack in kept["attacks"])
+    assert all(Path(path).read_text("utf-8").startswith("<?xml") for path in ended.document["plots"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_attacks_go_on_from_what_was_kept_and_are_checked(attacked: Evaluated, tmp_path: Path) -> None:
+    directory, ended = attacked
+    shutil.copytree(directory, tmp_path / "again")
+    missing = next((tmp_path / "again" / "parts").glob("attacks-industry-two-leaves*.json"))
+    missing.unlink()
+    again = attack(tmp_path / "again", "--json", "--check", str(directory / "attacks.json"))
+    assert again.code == 0, again.err
+    assert again.document["attacks"] == ended.document["attacks"]
+    changed = json.loads((directory / "attacks.json").read_text("utf-8"))
+    changed["attacks"][0]["trials"][0]["growth"] += 1
+    (tmp_path / "changed.json").write_text(json.dumps(changed), "utf-8")
+    refused = attack(tmp_path / "again", "--check", str(tmp_path / "changed.json"))
+    assert refused.code == 3
+    assert "1 figures differ" in refused.err
+
+
+def test_attacks_on_what_does_not_exist_are_one_line(tmp_path: Path) -> None:
+    nowhere = attack(tmp_path, scenario="finance")
+    assert nowhere.code == 4
+    assert "transit, health, industry" in nowhere.err
+    missing = attack(tmp_path, "--check", str(tmp_path / "nothing.json"))
+    assert missing.code == 4
+    wrong = attack(tmp_path, "--check", str(RESULTS))
+    assert wrong.code == 2
+    assert "it needs attacks, targets, without" in wrong.err
+    assert len(wrong.err.splitlines()) == 1
+
+
+def test_quick_is_for_attacks_only(tmp_path: Path) -> None:
+    ended = evaluate(tmp_path, "--quick")
+    assert ended.code == 2
+    assert "--attacks" in ended.err
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 def test_the_committed_results_are_reproduced(tmp_path: Path) -> None:
