@@ -21,8 +21,8 @@ Evidence = tuple[int | None, ...]
 class Received:
     """The updates that a round decides on.
 
-    `stack` [n, d]; `hostile` how many of them may be anything; `ranks` break ties; `quality` is what the nodes
-    claim of themselves, positive integers [n]; `evidence` of each from earlier rounds.
+    `stack` [n, d]; `hostile` how many of them may be anything; `ranks` break ties; `quality` is what the
+    nodes claim of themselves, positive integers [n]; `evidence` of each from earlier rounds.
     """
 
     stack: Stack
@@ -124,4 +124,4 @@ def weighted_median(stack: Stack, weights: Sequence[int]) -> Integers:
     reached = np.cumsum(shares[order], axis=0)
     place = (2 * reached >= reached[-1]).argmax(axis=0)
     chosen = order[place, np.arange(stack.values.shape[1])]
-    return stack.values[chosen, np.arange(stack.values.shape[1])].astype(np.int64)
+    return np.asarray(stack.values[chosen, np.arange(stack.values.shape[1])], np.int64)

@@ -1,4 +1,4 @@
-"""The table in small pieces: one defence at one concentration with so many hostile nodes, all tries and seeds."""
+"""The table in small pieces: a defence, a concentration, a number of hostile nodes; all tries and seeds."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Our rule: what a node's updates are worth to the others, round after round, decides its weight.
 
 All integers, from the exact Gram matrix alone. Rules:
-- the score of an update is the lower median, over all others, of the cosine between their update and it (Q16):
-  to first order how much a step along it helps on their private data, per length. A node's own say about
-  itself is not heard, and liars below a half cannot move the median beyond what honest nodes say (V8);
+- the score of an update is the lower median, over all others, of the cosine between their update and it
+  (Q16): to first order how much a step along it helps on their private data, per length. A node is not heard
+  about itself, and liars below a half cannot move the median beyond what honest nodes say (as in V8);
 - evidence a' = a - (a >> 2) + score, a memory of about four rounds;
-- trust is full down to LOWER times k deviations below the lower median of all evidence and none from 2 k on,
+- trust is full down to KNEE deviations below the lower median of all evidence and none from 2 KNEE on,
   linear between; the deviation is the lower median of absolute deviations, at least FLOOR;
 - updates that point the same way share one vote: weight over 1 + the sum of squared positive cosines to the
   others, so that a copy, a mimic or a ring that repeats itself gains nothing (V6, without a threshold);
@@ -74,7 +74,7 @@ def cosines(products: Integers) -> list[list[int]]:
 
 
 def trust(evidence: Sequence[int]) -> list[int]:
-    """Return the Q16 trust in each node: one from KNEE deviations below the median up, none from 2 KNEE on."""
+    """Return the Q16 trust in each node: full down to KNEE deviations below the median, none from 2 KNEE."""
     middle = lower_median(evidence)
     deviation = max(FLOOR << MEMORY, lower_median([abs(value - middle) for value in evidence]))
     span = KNEE * deviation

@@ -19,9 +19,9 @@ WITHOUT: Final = 0.01
 def digits_summary(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the rows of the table and what is held to.
 
-    `rows` have `defence`, `concentration`, `hostile`, `accuracy` (the worst over attacks, strengths and seeds;
-    without attack the mean over seeds), `attack`, `strength` and `seed` of the worst. `targets` holds
-    `evaluation.targets.Target` values, `documents` of them under `lines` for a person.
+    `rows` have `defence`, `concentration`, `hostile`, `accuracy` (the worst over attacks, strengths and
+    seeds; without attack the mean over seeds), `attack`, `strength` and `seed` of the worst. `targets` holds
+    `evaluation.targets.Target` values, `lines` says them to a person.
     """
     order = list(DEFENCES)
     rows = sorted(
@@ -47,7 +47,7 @@ def digits_targets(rows: Sequence[Mapping[str, Any]]) -> Iterator[Target]:
 
 
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the lines of a table for a page: a line a defence, accuracies in percent with the worst attack."""
+    """Yield the table for a page: a line a defence, accuracies in percent with the worst attack."""
     columns = sorted({(row["concentration"], row["hostile"]) for row in rows}, key=lambda c: (-c[0], c[1]))
     found = {(row["defence"], row["concentration"], row["hostile"]): row for row in rows}
     titles = [f"{concentration:g}, {hostile or 'none'}" for concentration, hostile in columns]

@@ -39,7 +39,7 @@ class Workers:
     """The honest nodes of a run: their images, their momenta, and the generator of their batches."""
 
     def __init__(self, shares: Shares, rng: np.random.Generator, smoothing: float | None) -> None:
-        """Take the images of the nodes; `smoothing` images are added to each class's count, None: plain loss."""
+        """Take the nodes' images; `smoothing` is added to each count of a class, None is the plain loss."""
         self._nodes, self._rng = shares.nodes, rng
         self._log_prior = None if smoothing is None else _log_prior(shares, smoothing)
         self._vectors, self._flipped = (np.zeros((len(shares.nodes), WIDTH)) for _ in range(2))
