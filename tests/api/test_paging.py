@@ -7,6 +7,7 @@ import pytest
 LISTS = ["/rounds", "/rounds/1/updates", "/nodes", "/nodes/0/reputation", "/models", "/audit/trail"]
 
 
+@pytest.mark.threat("P4")
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_pages_put_together_are_the_whole_list(served, path: str, limit: int) -> None:
@@ -46,6 +47,7 @@ def test_a_cursor_of_another_list_or_filter_is_refused(served) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "invalid-cursor")
 
 
+@pytest.mark.threat("P4")
 @pytest.mark.parametrize(
     "spoil", [lambda c: c[:-4] + "AAAA", lambda c: "A" * 60, lambda c: "!", lambda c: ""]
 )

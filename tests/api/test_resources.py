@@ -38,6 +38,7 @@ def test_the_contract_may_be_written_in_any_case(served) -> None:
     assert served.client.get(mixed).status_code == 200
 
 
+@pytest.mark.threat("P4")
 def test_rounds_come_newest_first_and_none_can_be_hidden(served) -> None:
     page = served.get("/rounds").json()
     assert [r["number"] for r in page["items"]] == [5, 4, 3, 2, 1]

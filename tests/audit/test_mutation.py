@@ -265,6 +265,7 @@ def test_one_changed_byte_fails_when_the_digests_are_recomputed(path, all_files,
             assert failed_step(written(repaired, tmp_path / "torn.zip")) == 2, mutation
 
 
+@pytest.mark.threat("P2")
 def test_one_changed_byte_fails_when_blobs_are_renamed_too(path, all_files, tmp_path):
     for mutation in mutations(path):
         files = {**all_files}

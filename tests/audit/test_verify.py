@@ -84,6 +84,7 @@ def test_a_trust_input_that_differs_fails_its_step(bundle, name, step):
     assert not report.trusted
 
 
+@pytest.mark.threat("C2")
 def test_a_forged_federation_with_other_members_passes_alone_but_not_against_trust(
     walk_three, verify, walked
 ):
@@ -94,6 +95,7 @@ def test_a_forged_federation_with_other_members_passes_alone_but_not_against_tru
     assert verify(forged, TrustInputs(genesis_transcript=genesis.transcript)).failure.number == 5
 
 
+@pytest.mark.threat("C2")
 def test_a_history_cut_at_the_end_passes_alone_but_not_against_the_chains_transcript(walk_one, begun, verify):
     walk = begun()
     walk_one(walk)
@@ -391,6 +393,7 @@ def favoured(outcome):
     return replace(outcome, reputations=(replace(first, quarantined_until=9), *rest))
 
 
+@pytest.mark.threat("R6")
 @pytest.mark.parametrize("lie", [reweighted, expelled, remodelled, favoured])
 def test_a_quorum_that_certifies_another_outcome_is_found_by_the_replay(begun, walk_one, verify, lie):
     walk = begun()

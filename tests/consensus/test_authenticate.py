@@ -61,16 +61,19 @@ def test_forced_leaves_extend_the_transcript_in_the_order_of_the_chain(scene):
     assert forced.authenticate() == transcript.after_scores(t, 5, build_tree(commitments, 3).root)
 
 
+@pytest.mark.threat("R2")
 def test_r2_a_leaf_that_its_node_did_not_sign_is_refused(scene):
     refused(scene, changed(scene.evidence(), "leaves", 3, leaf=OTHER), "round 5: leaf 3: signed by")
 
 
+@pytest.mark.threat("R2")
 def test_r2_a_leaf_signed_by_another_member_is_refused(scene):
     evidence = scene.evidence()
     forged = changed(evidence, "leaves", 3, signature=evidence.leaves[4].signature)
     refused(scene, forged, "round 5: leaf 3: signed by")
 
 
+@pytest.mark.threat("R5")
 def test_r5_swapped_leaves_are_refused(scene):
     evidence = scene.evidence()
     a, b = evidence.leaves[2], evidence.leaves[3]
@@ -203,6 +206,7 @@ def test_an_opening_of_another_round_or_of_no_leaf_is_refused(scene):
     refused(missing, extra, "round 5: opening 7 hashes to")
 
 
+@pytest.mark.threat("R6")
 def test_an_opening_that_is_left_out_though_validators_hold_it_is_refused(scene):
     """Whoever proposes the evidence could otherwise have an honest node punished as withholding."""
     for position in range(8):

@@ -74,6 +74,7 @@ def test_the_manifest_carries_what_was_decided(scene):
     assert manifest.reputation_root == outcome.reputation_root
 
 
+@pytest.mark.threat("R6")
 @pytest.mark.parametrize("bit", [0, 7, 39])
 def test_r6_one_bit_of_the_model_makes_another_manifest(scene, bit):
     outcome = scene.outcome()

@@ -56,6 +56,7 @@ def test_nobody_to_compare_with_is_as_bad_as_it_gets():
     assert usual_score([]) == -ONE
 
 
+@pytest.mark.threat("N10")
 def test_n10_a_ring_that_is_of_less_use_than_others_loses_most_of_its_weight_and_its_reputation(scene):
     """An attack inside every distance, such as ALIE, still costs those who forecast with it."""
     usual, ring = ONE // 4, (5, 6, 7)
@@ -69,6 +70,7 @@ def test_n10_a_ring_that_is_of_less_use_than_others_loses_most_of_its_weight_and
         assert after < before
 
 
+@pytest.mark.threat("N10")
 def test_n10_beyond_the_limit_a_regret_is_a_low_score(scene):
     far = ONE // 4 - (ONE - ONE // 4) * 21 // 100
     verdict = limited(scored(scene, {6: far})).outcome().verdicts[6]
@@ -77,6 +79,7 @@ def test_n10_beyond_the_limit_a_regret_is_a_low_score(scene):
     assert limited(scored(scene, {6: far}), 4 * ONE).outcome().verdicts[6].admitted
 
 
+@pytest.mark.threat("N13")
 def test_n13_newcomers_without_influence_do_not_say_what_is_usual(scene):
     """Five of eight without any weight yet score badly; were they asked, the honest three would look bad."""
     newcomer = replace(scene.reputations[0], trainer=replace(scene.reputations[0].trainer, a=0, b=0))

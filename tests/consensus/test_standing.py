@@ -54,6 +54,7 @@ def test_every_rule_that_weighs_decides_a_round_of_honest_nodes(scene, rule):
     assert outcome.manifest().document()["aggregation"]["rule"] == rule.value
 
 
+@pytest.mark.threat("N10")
 @pytest.mark.parametrize("rule", STANDING)
 @pytest.mark.parametrize("mixing", [False, True])
 def test_n10_two_that_agree_on_another_truth_move_no_robust_rule_far(scene, disguised, rule, mixing):
@@ -68,6 +69,7 @@ def test_n10_two_that_agree_on_another_truth_move_no_robust_rule_far(scene, disg
     assert max(weights(attacked.outcome())[6:]) <= max(weights(attacked.outcome())[:6])
 
 
+@pytest.mark.threat("N10")
 def test_n10_the_mean_follows_them(scene, disguised):
     """So that the test above says something."""
     honest = wide(under(scene, Rule.MEAN, 0))
@@ -106,6 +108,7 @@ def test_krum_gives_all_weight_to_one_and_multi_krum_to_n_minus_f(scene):
     assert sum(map(bool, weights(under(scene, Rule.MULTI_KRUM).outcome()))) == 6
 
 
+@pytest.mark.threat("N13")
 @pytest.mark.parametrize("rule", STANDING)
 def test_n13_newcomers_have_no_say_in_the_centre_nor_in_the_rule(scene, disguised, rule):
     """Five of eight have earned nothing yet and agree on another truth; counted, they would be a majority."""
@@ -121,6 +124,7 @@ def test_n13_newcomers_have_no_say_in_the_centre_nor_in_the_rule(scene, disguise
     assert np.abs(theta(outcome) - (0.5, 0.2, 0.1)).max() < 0.3
 
 
+@pytest.mark.threat("N16")
 def test_n16_what_newcomers_claim_does_not_set_the_caps(scene):
     """Five newcomers claim a tenth of everybody's rows, so that the honest three would be cut down to it."""
     newcomer = replace(scene.reputations[0], trainer=replace(scene.reputations[0].trainer, a=0, b=0))
@@ -133,6 +137,7 @@ def test_n16_what_newcomers_claim_does_not_set_the_caps(scene):
     assert weights(lowered.outcome())[:3] == weights(alone.outcome())[:3]
 
 
+@pytest.mark.threat("V6")
 @pytest.mark.parametrize("rule", WEIGHING)
 def test_v6_the_order_of_the_evidence_changes_no_bit(scene, rule):
     given = under(scene, rule, 0 if rule is Rule.MEAN else 2).given()

@@ -80,6 +80,7 @@ def test_two_certificates_for_one_scored_transcript_remove_their_signer(play):
     assert play.ledger.state() == before | after
 
 
+@pytest.mark.threat("R1")
 @pytest.mark.parametrize("index", [1, 3])
 def test_a_receipt_against_the_root_removes_the_sealer(play, index):
     play.seal()

@@ -36,6 +36,7 @@ def play_alone(local_evm):
     return lambda **terms: Play(deploy(local_evm(), **terms))
 
 
+@pytest.mark.threat("O1")
 @pytest.mark.parametrize("phase", PHASES)
 def test_no_call_of_the_owner_moves_a_phase(play_alone, phase):
     play = PHASES[phase](play_alone())
@@ -53,6 +54,7 @@ def test_no_call_of_the_owner_moves_a_phase(play_alone, phase):
     assert play.ledger.state()["notice"] == 1
 
 
+@pytest.mark.threat("O1")
 @pytest.mark.parametrize("phase", PHASES)
 def test_the_owner_has_no_part_in_a_round(play_alone, phase):
     """Every other call of the owner is refused, or one that anybody may send."""

@@ -116,6 +116,7 @@ def test_the_shortest_windows_still_make_a_round(deploy_ledger, reverts):
 # seal
 
 
+@pytest.mark.threat("R3")
 def test_a_round_is_sealed_from_the_block_after_the_challenge_window(ledger, reverts):
     certified(ledger)
     end = ledger.state()["end"]
@@ -126,6 +127,7 @@ def test_a_round_is_sealed_from_the_block_after_the_challenge_window(ledger, rev
     ledger.transact("seal", 2, ROOT, 3, sender=ledger.relayer())
 
 
+@pytest.mark.threat("R3")
 def test_another_committee_member_may_seal_only_in_the_second_half_of_the_window(ledger, reverts):
     end, late = ledger.state()["end"], other(ledger, ledger.relayer())
     ledger.evm.block = end + 5
@@ -240,6 +242,7 @@ def test_scores_wait_for_the_force_window_and_end_with_their_own(ledger, reverts
     ledger.transact("scores", 1, SCORES, sender=ledger.relayer())
 
 
+@pytest.mark.threat("R3")
 def test_another_committee_member_may_score_only_in_the_second_half_of_the_window(ledger, reverts):
     end, late = sealed(ledger).state()["end"], other(ledger, ledger.relayer())
     ledger.evm.block = end + 5
@@ -277,6 +280,7 @@ def test_a_call_of_another_phase_or_round_is_refused(ledger, reverts, phase):
 # abort
 
 
+@pytest.mark.threat("R3")
 @pytest.mark.parametrize(("phase", "grace"), [("open", 10), ("sealed", 10), ("scored", 0)])
 def test_anybody_aborts_a_round_after_its_deadline_and_not_before(ledger, reverts, phase, grace):
     BRING[phase](ledger)

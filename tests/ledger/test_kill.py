@@ -34,6 +34,7 @@ PROGRAM = textwrap.dedent("""
 """)
 
 
+@pytest.mark.threat("K1-K8")
 @pytest.mark.parametrize("state", ["signed", "sent"])
 def test_a_killed_process_leaves_one_transaction_after_the_restart(scene, state):
     gateway = scene.gateway()

@@ -62,6 +62,7 @@ CRASHES = [
 ]
 
 
+@pytest.mark.threat("K1-K8", "C4")
 @pytest.mark.parametrize(("state", "moment"), CRASHES)
 def test_a_crash_at_any_write_leaves_one_transaction_after_the_restart(scene, state, moment):
     _, relayer = ready_to_seal(scene)
@@ -103,6 +104,7 @@ def test_reconciling_finds_what_was_mined_and_sends_what_was_not(scene):
     assert scene.row(relayer, "seal").state == OutboxState.MINED
 
 
+@pytest.mark.threat("C4")
 def test_a_lost_answer_is_asked_for_again_and_nothing_is_sent_twice(scene, proxy):
     gateway, relayer = ready_to_seal(scene)
     proxy.lose = ["eth_sendRawTransaction", "eth_getTransactionReceipt", "eth_estimateGas"]
@@ -245,6 +247,7 @@ def test_a_transaction_queues_behind_those_that_other_programs_sent_with_the_key
     assert event.at.tx_hash == mined.hash
 
 
+@pytest.mark.threat("C1")
 def test_a_reorganisation_sends_the_same_bytes_again(scene):
     gateway, relayer = ready_to_seal(scene)
     snapshot = scene.rpc("evm_snapshot")

@@ -84,6 +84,7 @@ def _seals(scene) -> list[Sealed]:
     return [event for event in found if isinstance(event, Sealed)]
 
 
+@pytest.mark.threat("C4")
 def test_what_waits_for_blocks_is_replaced_under_its_nonce_by_what_offers_more(dear) -> None:
     relayer = _ready(dear)
     with pytest.raises(WaitTimeoutError):

@@ -98,6 +98,7 @@ def _last_chance(trainer: Trainer) -> bool:
     return trainer._desk.head >= trainer._desk.view.end - 1
 
 
+@pytest.mark.threat("R4")
 def test_a_root_that_stands_for_nothing_costs_one_round(world, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Relayer, "_show", lambda *_: None)

@@ -20,6 +20,7 @@ def _fork(world: Any, snapshot: str, empty_blocks: int) -> None:
         world.rpc.call("evm_mine")
 
 
+@pytest.mark.threat("C1")
 @pytest.mark.parametrize("empty_blocks", [0, 9])
 @pytest.mark.parametrize("phase", [Phase.SEALED, Phase.SCORED])
 def test_a_transition_that_a_fork_took_back_is_made_again(world, phase: Phase, empty_blocks: int) -> None:
@@ -35,6 +36,7 @@ def test_a_transition_that_a_fork_took_back_is_made_again(world, phase: Phase, e
     assert world.reasons(1) == ["admitted"] * 4
 
 
+@pytest.mark.threat("C1")
 @pytest.mark.parametrize("empty_blocks", [1, 30])
 def test_a_certified_round_that_a_fork_took_back_is_certified_again(world, empty_blocks: int) -> None:
     world.run(1)
@@ -85,6 +87,7 @@ def _lie(world: Any, distort: Any) -> None:
     world.start(0)
 
 
+@pytest.mark.threat("C5")
 @pytest.mark.parametrize("field", ["root", "n", "transcript"])
 def test_an_endpoint_that_changes_an_event_is_found_out(world, field: str) -> None:
     def distort(event: Any) -> Any:
@@ -98,6 +101,7 @@ def test_an_endpoint_that_changes_an_event_is_found_out(world, field: str) -> No
         world.agents[0].step()
 
 
+@pytest.mark.threat("C5")
 def test_an_endpoint_that_hides_an_event_is_found_out_at_the_next_one(world) -> None:
     world.run(1)
     _lie(world, lambda event: None if isinstance(event, Sealed) else event)

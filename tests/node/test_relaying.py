@@ -23,6 +23,7 @@ def _hire(world, relayer: type[Relayer], *indices: int) -> None:
         agent._relayer = relayer(agent._desk, agent._validator)
 
 
+@pytest.mark.threat("R3")
 @pytest.mark.parametrize(
     ("phase", "transaction"), [(Phase.OPEN, "seal"), (Phase.SEALED, "scores"), (Phase.SCORED, "certify")]
 )
@@ -89,6 +90,7 @@ def _censor(victim: int, acknowledges: bool = False) -> type[Relayer]:
     return Censor
 
 
+@pytest.mark.threat("R1")
 def test_a_node_that_the_relayer_left_out_forces_its_leaf_and_is_admitted(world) -> None:
     _hire(world, _censor(VICTIM))
     world.run(1)
@@ -97,6 +99,7 @@ def test_a_node_that_the_relayer_left_out_forces_its_leaf_and_is_admitted(world)
     assert world.reasons(1) == ["admitted"] * 4
 
 
+@pytest.mark.threat("R1")
 def test_r1_a_relayer_that_leaves_out_what_it_has_acknowledged_is_convicted_by_its_receipt(world) -> None:
     relayer = world.relayer()
     _hire(world, _censor(VICTIM, acknowledges=True))
@@ -113,6 +116,7 @@ def test_r1_a_relayer_that_leaves_out_what_it_has_acknowledged_is_convicted_by_i
     assert world.reasons(2)[relayer] == "V1:quarantined"
 
 
+@pytest.mark.threat("R4")
 def test_a_node_that_is_not_shown_the_set_forces_in_time_all_the_same(new_world) -> None:
     victims: set[int] = set()
 
@@ -148,6 +152,7 @@ def _forger(victim: int) -> type[Relayer]:
     return Forger
 
 
+@pytest.mark.threat("R2")
 def test_nobody_signs_over_a_forged_leaf_and_the_next_round_is_none_the_worse(world) -> None:
     base, forger = world.config.genesis_model().hash(), world.relayer()
     victim = (forger + 1) % 4
@@ -183,6 +188,7 @@ class OpeningChooser(Chooser):
     leave_out = "openings"
 
 
+@pytest.mark.threat("R6")
 @pytest.mark.parametrize("chooser", [Chooser, OpeningChooser])
 def test_a_proposal_that_leaves_somebody_out_is_not_signed_and_the_next_speaker_is_heard(
     world, chooser: type[Chooser]

@@ -68,6 +68,7 @@ def show() -> Iterator[Callable[..., Shown]]:
         yield shown
 
 
+@pytest.mark.threat("C1")
 @pytest.mark.parametrize("step", STEPS)
 def test_what_a_fork_took_back_is_forgotten_and_done_again(
     new_world: Callable, show: Callable[..., Shown], url: str, step: str

@@ -129,6 +129,7 @@ def _boundaries(total: int, count: int) -> list[int]:
     return sorted({1 + round(k * (total - 1) / (count - 1)) for k in range(count)})
 
 
+@pytest.mark.threat("K1-K8")
 @pytest.mark.parametrize(
     ("count", "after"), [(4, False), (4, True), pytest.param(10_000, False, marks=pytest.mark.slow)]
 )
@@ -156,6 +157,7 @@ def test_one_node_that_is_killed_and_comes_back_with_an_empty_inbox_keeps_up(wor
         assert world.reasons(number) == ["admitted"] * 4
 
 
+@pytest.mark.threat("K9")
 def test_a_node_that_lost_its_disk_makes_the_same_statements_again(world) -> None:
     world.run(1, until=lambda: world.phase() is Phase.SEALED)
     leaf = world.agents[1]._trainer._committed().leaves[0].leaf
@@ -185,6 +187,7 @@ def test_a_node_that_lost_its_disk_and_signs_another_leaf_has_broken_its_word(wo
     assert "force" not in world.steps()
 
 
+@pytest.mark.threat("P2")
 def test_a_damaged_blob_is_pulled_again(world) -> None:
     world.run(1)
     digest = world.view().model

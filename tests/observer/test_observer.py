@@ -140,6 +140,7 @@ def test_both_engines_hold_the_same_rows(tmp_path, postgres_url: str) -> None:
     assert digests[0] == digests[1]
 
 
+@pytest.mark.threat("C1")
 @pytest.mark.parametrize(("depth", "events"), [(1, 0), (2, 1), (3, 2), (6, 3)])
 def test_a_fork_is_followed_and_what_it_took_back_is_kept(
     store: Store, chain: SimulatedFederation, depth: int, events: int
@@ -266,6 +267,7 @@ def test_who_is_not_of_the_committee_is_not_listed_among_the_signers(store: Stor
         assert [c.validator for c in read_certificate(connection, 1, 1, 0)] == [0, 1, 2]
 
 
+@pytest.mark.threat("C5")
 def test_a_lost_event_stops_the_index(store: Store, chain: SimulatedFederation) -> None:
     chain.seal(forced=[3])
     chain.force(3)
@@ -281,6 +283,7 @@ def test_a_lost_event_stops_the_index(store: Store, chain: SimulatedFederation) 
         assert head.phase == Phase.SEALED
 
 
+@pytest.mark.threat("C5")
 def test_a_changed_event_stops_the_index(store: Store, chain: SimulatedFederation) -> None:
     chain.seal()
     number = chain.head().number
@@ -320,6 +323,7 @@ def test_an_edited_row_shows_in_the_digest_and_is_repaired(store: Store, chain: 
         assert read_updates(connection, 1, 1)[1].reason == "V7:outlier"
 
 
+@pytest.mark.threat("P2")
 @pytest.mark.parametrize(
     ("edit", "row"),
     [

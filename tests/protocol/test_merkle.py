@@ -20,6 +20,7 @@ def trees(draw):
     return build_tree(leaves, depth), leaves
 
 
+@pytest.mark.threat("R1")
 @given(trees())
 def test_every_position_is_proved_to_hold_its_leaf_or_nothing(case):
     tree, leaves = case
@@ -51,6 +52,7 @@ def test_an_index_with_bits_beyond_the_depth_is_refused(case, data):
         tree.proof(alias)
 
 
+@pytest.mark.threat("R5")
 @given(trees())
 def test_swapped_leaves_make_another_root(case):
     tree, leaves = case
