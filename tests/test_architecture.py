@@ -23,6 +23,7 @@ ALLOWED_MODULES = {
     "collections",
     "dataclasses",
     "enum",
+    "functools",
     "itertools",
     "json",
     "math",

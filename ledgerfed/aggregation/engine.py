@@ -66,7 +66,14 @@ def aggregate(
     return divide_rounded(found, parts)
 
 
-def weigh(rule: Rule, gram: Integers, hostile: int, ranks: Sequence[int], *, mixing: bool = False) -> Weights:
+def weigh(
+    rule: Rule,
+    gram: Integers | Sequence[Sequence[int]],
+    hostile: int,
+    ranks: Sequence[int],
+    *,
+    mixing: bool = False,
+) -> Weights:
     """Return the weights that the rule gives the updates, integers at 2^-32 with a positive total.
 
     Args:

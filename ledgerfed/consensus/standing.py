@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ledgerfed.aggregation.engine import weigh
 from ledgerfed.aggregation.information import ratio_cap
 from ledgerfed.aggregation.space import Contribution
@@ -118,7 +116,7 @@ def _shares(
     )
     order = sorted(range(len(voters)), key=lambda i: order_key(given.evidence.opened_at, voters[i].index))
     ranks = [order.index(i) for i in range(len(voters))]
-    parts = weigh(by.rule, np.array(gram, dtype=np.int64), by.hostile, ranks, mixing=by.mixing)
+    parts = weigh(by.rule, gram, by.hostile, ranks, mixing=by.mixing)
     largest = max(parts)
     return {c.index: (part << 16) // largest for c, part in zip(voters, parts, strict=True)}
 
