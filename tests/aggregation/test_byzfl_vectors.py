@@ -20,7 +20,7 @@ from ledgerfed.aggregation.gram import gram
 from ledgerfed.aggregation.grid import Stack
 from ledgerfed.protocol.rule import DECLARATIONS, Rule
 
-DOCUMENT = json.loads((Path(__file__).parents[1] / "vectors" / "byzfl.json").read_text(encoding="utf-8"))
+DOCUMENT = json.loads((Path(__file__).with_name("byzfl.json")).read_text(encoding="utf-8"))
 CASES = DOCUMENT["cases"]
 NAMES = {
     "Average": Rule.MEAN,

@@ -1,4 +1,4 @@
-"""Write tests/vectors/byzfl.json: small inputs, and what byzfl 0.0.11 makes of them.
+"""Write tests/aggregation/byzfl.json: small inputs, and what byzfl 0.0.11 makes of them.
 
     make bench ARGS="--sizes 20x200"        # makes the environment
     .venv/byzfl-0.0.11/bin/python tests/benchmarks/write_byzfl_vectors.py
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from byzfl_rules import load_aggregators, rule_of
 
-FILE = Path(__file__).parents[1] / "vectors" / "byzfl.json"
+FILE = Path(__file__).parents[1] / "aggregation" / "byzfl.json"
 SEED = 20261123
 CASES = ((7, 3, 1), (7, 12, 2), (9, 5, 3), (11, 20, 3), (13, 8, 5), (17, 40, 4), (17, 6, 7))
 """n, d, f: below, at and far from the least n of Krum, 2 f + 3."""
