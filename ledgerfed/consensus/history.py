@@ -20,7 +20,7 @@ from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.configuration import FederationConfig
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.leaf import Opening
-from ledgerfed.protocol.manifest import Reason, Verdict
+from ledgerfed.protocol.manifest import Verdict
 from ledgerfed.protocol.score import NOT_HELD
 from ledgerfed.protocol.update import Update, read_payload
 
@@ -58,7 +58,7 @@ def past_updates(
 
 def authors_of_copies(verdicts: Iterable[Verdict]) -> Mapping[int, int]:
     """Return whose data a round refused as copies of what an earlier one showed, by the copier's index."""
-    found = {v.index: dict(v.measures).get(COPY_OF) for v in verdicts if v.reason is Reason.COPY}
+    found = {v.index: dict(v.measures).get(COPY_OF) for v in verdicts}
     return {index: author for index, author in found.items() if author is not None}
 
 

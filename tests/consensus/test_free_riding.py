@@ -42,9 +42,13 @@ def remembering(scene, *shown: tuple[int, int, InformationUpdate]):
 
 
 def noisy(update: InformationUpdate, noise: float, z: str, seed: int = 0) -> InformationUpdate:
-    """A copy with this relative noise on R; z is `kept`, or made `anew` from the copied coefficients."""
+    """A copy with this relative noise on R, each column as heavy as before, so that gate V5 has no objection.
+
+    z is `kept`, or made `anew` from the copied coefficients.
+    """
     info, rng = dequantise(update), np.random.default_rng(seed)
     R = info.R * (1 + noise * rng.standard_normal(info.R.shape))
+    R *= np.linalg.norm(info.R, axis=0) / np.linalg.norm(R, axis=0)
     bent = replace(info, R=R, z=R @ info.theta() if z == "anew" else info.z)
     return quantise(bent, schema=update.schema, base_model=update.base_model, family=b"mine", bits=16)
 
@@ -63,9 +67,16 @@ def test_nodes_that_trained_are_nobodys_copy_in_any_round(strict):
 
 
 @pytest.mark.parametrize("z", ["kept", "anew"])
-@pytest.mark.parametrize("noise", [0.0, 0.001, 0.005, 0.01, 0.03])
+@pytest.mark.parametrize("noise", [0.0, 0.001, 0.01, 0.03, 0.1, 0.2])
 def test_v6_n3_noise_on_a_copied_square_root_hides_nothing(strict, noise, z):
     copied = strict.send(RIDER, noisy(strict.update(VICTIM), noise, z))
+    assert reasons(remembering(copied, (4, VICTIM, strict.update(VICTIM)))) == only(Reason.COPY)
+
+
+def test_v6_n3_the_coefficients_of_another_behind_an_own_square_root_are_refused(strict, disguised):
+    """Rings send the same coefficients: two that each measured never agree within their own noise."""
+    theta = tuple(dequantise(strict.update(VICTIM)).theta())
+    copied = strict.send(RIDER, disguised(strict.update(RIDER), theta))
     assert reasons(remembering(copied, (4, VICTIM, strict.update(VICTIM)))) == only(Reason.COPY)
 
 
