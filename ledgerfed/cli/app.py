@@ -74,7 +74,8 @@ def demo(
 @app.command()
 def evaluate(
     scenario: Annotated[
-        str, typer.Option(help="health, industry or transit; all of them; or one case by name.")
+        str,
+        typer.Option(help="health, industry, transit, with --attacks digits; all; or a case by name."),
     ] = "all",
     seeds: Annotated[
         int, typer.Option(min=1, max=100, help="How often model families are dealt out anew.")

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from ledgerfed.evaluation.pieces import Piece
 
-_KEYS: Final = frozenset({"without", "attacks", "targets"})
+DIGITS: Final = "digits"
+DIGIT_SEEDS: Final = 2
+_KEYS: Final = frozenset({"without", "attacks", "digits", "targets"})
+_OF_DIGITS: Final = frozenset({"defence", "concentration", "hostile", "trials"})
 
 
 def run_attacks(
@@ -49,7 +52,7 @@ def run_attacks(
     lines = found.pop("lines")
     (directory / "attacks.json").write_text(json.dumps(found, separators=(",", ":")) + "\n", "utf-8")
     (directory / "attacks.csv").write_text(as_csv(found), "utf-8")
-    drawn = _draw(found, directory) if plots else []
+    drawn = _draw(found, directory) if plots and found["attacks"] else []
     wrong = () if committed is None else differences(found, committed, TOLERANCE)
     document = found | {
         "results": str(directory / "attacks.json"),
@@ -65,13 +68,18 @@ def run_attacks(
 def _pieces(scenario: str, *, quick: bool) -> tuple[Piece, ...]:
     from ledgerfed.evaluation.attack_study.nodes import SCENARIOS
     from ledgerfed.evaluation.attack_study.parts import NEEDS, attack_parts, do_attack
+    from ledgerfed.evaluation.digits.parts import digit_parts, do_digits
     from ledgerfed.evaluation.pieces import Piece
 
     names = [known.name for known in SCENARIOS if scenario in ("all", known.name)]
-    if not names:
-        known = ", ".join(known.name for known in SCENARIOS)
+    digits = digit_parts(1 if quick else DIGIT_SEEDS, quick) if scenario in ("all", DIGITS) else ()
+    if not names and not digits:
+        known = ", ".join([*(known.name for known in SCENARIOS), DIGITS])
         raise NotFoundError(f"no attacks on {scenario!r}; one of all, {known}")
-    return tuple(Piece(part.name, part, do_attack, NEEDS) for part in attack_parts(names, quick))
+    return (
+        *(Piece(part.name, part, do_digits, _OF_DIGITS) for part in digits),
+        *(Piece(part.name, part, do_attack, NEEDS) for part in attack_parts(names, quick)),
+    )
 
 
 def _draw(found: dict[str, Any], directory: Path) -> list[str]:

@@ -187,12 +187,12 @@ def test_attacks_go_on_from_what_was_kept_and_are_checked(attacked: Evaluated, t
 def test_attacks_on_what_does_not_exist_are_one_line(tmp_path: Path) -> None:
     nowhere = attack(tmp_path, scenario="finance")
     assert nowhere.code == 4
-    assert "transit, health, industry" in nowhere.err
+    assert "transit, health, industry, digits" in nowhere.err
     missing = attack(tmp_path, "--check", str(tmp_path / "nothing.json"))
     assert missing.code == 4
     wrong = attack(tmp_path, "--check", str(RESULTS))
     assert wrong.code == 2
-    assert "it needs attacks, targets, without" in wrong.err
+    assert "it needs attacks, digits, targets, without" in wrong.err
     assert len(wrong.err.splitlines()) == 1
 
 

@@ -93,7 +93,7 @@ def find_scenario(name: str) -> Scenario:
     raise NotFoundError(f"no scenario {name!r}; one of {', '.join(s.name for s in SCENARIOS)}")
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def load(name: str, back: int = 0) -> Federation:
     """Return the trained federation of a scenario; kept, because every attack needs it.
 

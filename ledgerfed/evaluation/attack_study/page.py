@@ -18,6 +18,7 @@ from ledgerfed.errors import LedgerFedError
 from ledgerfed.evaluation.attack_study.others import FEDAVG, INFINITE, MEDIAN
 from ledgerfed.evaluation.attack_study.parts import SHARES
 from ledgerfed.evaluation.attack_study.summary import SIGN_FLIP, admitted_by_strength
+from ledgerfed.evaluation.digits.summary import as_markdown
 from ledgerfed.evaluation.page import replace_table, targets_table
 
 BEGIN: Final = "<!-- attacks: python -m ledgerfed.evaluation.attack_study.page -->"
@@ -33,6 +34,10 @@ under the same lies at their worst, against themselves without attack; "-" where
 that they do not have. *Admitted* is the share of hostile node-rounds with any weight, over all strengths;
 *worst node* the RMSE of the worst honest node over that of its own model."""
 
+_DIGITS: Final = """\
+Accuracy in percent of a 64-32-10 network that 17 nodes train together, at its worst over attacks, strengths
+and seeds, by the concentration of the Dirichlet split and the number of hostile nodes."""
+
 
 def readme_table(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield README's table: by scenario at the largest share, without attack and under four of them."""
@@ -46,6 +51,11 @@ def readme_table(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | none | 1 | 1 | 1 | - | {calm['worst_to_own']:.2f} |"
         for title, trials in _headlines(most):
             yield f"| {name} | {title} | {_row(trials)} |"
+    if found["digits"]:
+        yield ""
+        yield "Digits, worst accuracy (%) by Dirichlet concentration and number of hostile nodes of 17:"
+        yield ""
+        yield from as_markdown(found["digits"])
 
 
 def page(found: Mapping[str, Any]) -> Iterator[str]:
@@ -69,6 +79,13 @@ def page(found: Mapping[str, Any]) -> Iterator[str]:
         yield from _attacks(attacks)
         yield ""
         yield from _matrix(attacks)
+        yield ""
+    if found["digits"]:
+        yield "## digits"
+        yield ""
+        yield from _DIGITS.splitlines()
+        yield ""
+        yield from as_markdown(found["digits"])
         yield ""
 
 

@@ -12,6 +12,7 @@ from ledgerfed.evaluation.attack_study.catalogue import find_attack
 from ledgerfed.evaluation.attack_study.others import FEDAVG, MEDIAN
 from ledgerfed.evaluation.attack_study.parts import NOBODY, SHARES
 from ledgerfed.evaluation.attack_study.play import ROUNDS
+from ledgerfed.evaluation.digits.summary import as_markdown, digits_summary
 from ledgerfed.evaluation.targets import Target
 
 GROWTH: Final = 1.05
@@ -43,10 +44,15 @@ Trial = Mapping[str, Any]
 
 
 def gather_attacks(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the documents of all parts as one: what happens without attack, every attack, the targets."""
-    attacks = [_summed(document) for document in documents if document["attack"] != NOBODY]
-    before = [dict(document) for document in documents if document["attack"] == NOBODY]
-    targets = tuple(attack_targets(before, attacks))
+    """Return the documents of all parts as one: what happens without attack, every attack, the targets.
+
+    Documents that name a defence are of the digits, and become the rows of their table.
+    """
+    series = [document for document in documents if "defence" not in document]
+    attacks = [_summed(document) for document in series if document["attack"] != NOBODY]
+    before = [dict(document) for document in series if document["attack"] == NOBODY]
+    digits = digits_summary([document for document in documents if "defence" in document])
+    targets = (*attack_targets(before, attacks), *digits["targets"])
     return {
         "version": version("ledgerfed"),
         "rounds": ROUNDS,
@@ -54,6 +60,7 @@ def gather_attacks(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "lines": [target.line() for target in targets],
         "without": before,
         "attacks": attacks,
+        "digits": digits["rows"],
     }
 
 
@@ -118,7 +125,7 @@ def as_csv(found: Mapping[str, Any]) -> str:
 
 
 def as_text(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the table for a person: a line for each attack at its worst."""
+    """Yield the tables for a person: a line for each attack at its worst, and the digits."""
     title = ""
     for attack in found["attacks"]:
         if (heading := f"{attack['scenario']}, {attack['share']:.0%} hostile") != title:
@@ -132,6 +139,9 @@ def as_text(found: Mapping[str, Any]) -> Iterator[str]:
             f"{attack['attack']:26}{w['strength']:9g}{w['growth']:8.3f}{others}{attack['admitted']:10.0%}"
             f"{attack['worst_to_own']:11.3f}"
         )
+    if found["digits"]:
+        yield "\ndigits, worst accuracy by Dirichlet concentration and number of hostile nodes"
+        yield from as_markdown(found["digits"])
 
 
 def admitted_by_strength(attack: Mapping[str, Any]) -> dict[float, float]:
@@ -199,6 +209,8 @@ def _figures(document: Mapping[str, Any]) -> dict[tuple[str, ...], float]:
                 if trial[key] is not None:
                     at = f"{trial['strength']:g}", f"s{trial['seed']}"
                     figures[(*place, *at, key)] = float(trial[key])
+    for row in document["digits"]:
+        figures["digits", f"{row['concentration']:g}", str(row["hostile"]), row["defence"]] = row["accuracy"]
     return figures
 
 
