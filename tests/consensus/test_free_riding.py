@@ -66,6 +66,7 @@ def test_nodes_that_trained_are_nobodys_copy_in_any_round(strict):
     assert set(reasons(remembering(strict, *shown)).values()) == {Reason.ADMITTED}
 
 
+@pytest.mark.threat("N3")
 @pytest.mark.parametrize("z", ["kept", "anew"])
 @pytest.mark.parametrize("noise", [0.0, 0.001, 0.01, 0.03, 0.1, 0.2])
 def test_v6_n3_noise_on_a_copied_square_root_hides_nothing(strict, noise, z):
@@ -73,6 +74,7 @@ def test_v6_n3_noise_on_a_copied_square_root_hides_nothing(strict, noise, z):
     assert reasons(remembering(copied, (4, VICTIM, strict.update(VICTIM)))) == only(Reason.COPY)
 
 
+@pytest.mark.threat("N3")
 def test_v6_n3_the_coefficients_of_another_behind_an_own_square_root_are_refused(strict, disguised):
     """Rings send the same coefficients: two that each measured never agree within their own noise."""
     theta = tuple(dequantise(strict.update(VICTIM)).theta())
@@ -80,6 +82,7 @@ def test_v6_n3_the_coefficients_of_another_behind_an_own_square_root_are_refused
     assert reasons(remembering(copied, (4, VICTIM, strict.update(VICTIM)))) == only(Reason.COPY)
 
 
+@pytest.mark.threat("N3")
 @pytest.mark.parametrize("z", ["kept", "anew"])
 def test_v6_n3_a_noisy_copy_of_an_older_update_is_refused_too(strict, z):
     shown = [(number, VICTIM, strict.update(VICTIM)) for number in (1, 2)]
@@ -87,6 +90,7 @@ def test_v6_n3_a_noisy_copy_of_an_older_update_is_refused_too(strict, z):
     assert reasons(remembering(copied, *shown)) == only(Reason.COPY)
 
 
+@pytest.mark.threat("N3")
 def test_v6_n3_the_verdict_names_the_author_of_what_was_shown_before(strict):
     copied = strict.send(RIDER, replace(strict.update(VICTIM), family=b"mine"))
     outcome = remembering(copied, (4, VICTIM, strict.update(VICTIM))).outcome()
@@ -97,6 +101,7 @@ def test_v6_n3_the_verdict_names_the_author_of_what_was_shown_before(strict):
     assert authors_of_copies(at_once) == {}
 
 
+@pytest.mark.threat("N4")
 def test_v6_n4_the_base_model_with_noise_is_refused_up_to_the_limit_and_the_verdict_says_how_near(
     strict, theta_model, disguised
 ):
@@ -112,6 +117,7 @@ def test_v6_n4_the_base_model_with_noise_is_refused_up_to_the_limit_and_the_verd
         assert near == (expected is Reason.BASE_COPY)
 
 
+@pytest.mark.threat("N3")
 def test_v6_a_copier_who_repeats_its_copy_never_outlives_the_memory_of_its_victim(strict):
     """The victim shows its data in round 1 and is away for longer than the memory of four rounds."""
     copy = noisy(strict.update(VICTIM), 0.001, "kept")
@@ -143,6 +149,7 @@ def test_v6_a_copy_is_remembered_as_its_authors(strict):
     assert [p.index for p in past_updates(copied.config, rounds, payloads, 5)] == list(range(8))
 
 
+@pytest.mark.threat("N3")
 def test_v6_whoever_showed_other_data_before_yields_to_the_one_it_copied_from_an_aborted_round(strict):
     """The better reputation does not help: no panel changes into what another node just opened."""
     rows = list(strict.reputations)

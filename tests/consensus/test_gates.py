@@ -58,6 +58,7 @@ def test_v1_a_quarantined_node_is_left_out_until_its_time_is_over(scene):
         assert reason(replace(scene, reputations=tuple(rows)), 3) is expected
 
 
+@pytest.mark.threat("N5")
 def test_v2_n5_a_node_with_two_different_leaves_is_quarantined(scene):
     two = replace(scene, forced=(3,), second_leaf=frozenset({3}))
     outcome = two.outcome()
@@ -66,6 +67,7 @@ def test_v2_n5_a_node_with_two_different_leaves_is_quarantined(scene):
     assert [v.admitted for v in outcome.verdicts].count(True) == 7
 
 
+@pytest.mark.threat("R1")
 def test_v2_r1_a_forced_leaf_counts_like_a_sealed_one(scene):
     assert reason(replace(scene, forced=(3,)), 3) is Reason.ADMITTED
 
@@ -78,6 +80,7 @@ def test_v2_forcing_the_sealed_leaf_again_is_no_equivocation(scene):
     assert candidates[3].reason is None
 
 
+@pytest.mark.threat("N6")
 def test_v3_n6_a_node_that_commits_and_never_opens_is_punished_hard(scene):
     shut = replace(scene, shut=frozenset({3}))
     assert reason(shut, 3) is Reason.WITHHELD
@@ -85,6 +88,7 @@ def test_v3_n6_a_node_that_commits_and_never_opens_is_punished_hard(scene):
     assert after.b == before.b - (before.b >> 5) + 4 * ONE
 
 
+@pytest.mark.threat("N6")
 def test_v3_n6_an_opening_shown_to_f_validators_only_is_withheld(scene):
     few = replace(scene, scores={(j, 3): NOT_HELD for j in range(2, 8)})
     assert reason(few, 3) is Reason.WITHHELD
@@ -98,6 +102,7 @@ def test_a_node_that_sits_out_is_absent_and_loses_nothing_but_time(scene):
     assert away.outcome().reputations[3].trainer == Evidence(8 * ONE - (8 * ONE >> 4), 0)
 
 
+@pytest.mark.threat("N11")
 @pytest.mark.parametrize(
     "cut", [b"", b"LFU2", b"x" * 300, b"\x00" * 133, b"LFU2\x01\x00\x0c\xff\xff" + b"\xff" * 200]
 )
@@ -105,6 +110,7 @@ def test_v4_n11_a_payload_that_does_not_decode_is_refused(scene, cut):
     assert reason(scene.send(3, cut), 3) is Reason.UNDECODABLE
 
 
+@pytest.mark.threat("N11")
 def test_v4_n11_any_byte_of_a_payload_makes_it_another_update_or_none(scene):
     """The payload is what the leaf committed to; whatever the bytes say, the others are decided on."""
     payload = scene.payloads[3]
@@ -114,6 +120,7 @@ def test_v4_n11_any_byte_of_a_payload_makes_it_another_update_or_none(scene):
         assert all(v.admitted for v in outcome.verdicts if v.index != 3)
 
 
+@pytest.mark.threat("N11")
 def test_v4_n11_an_oversize_payload_is_refused_unread(scene):
     large = with_gates(scene, max_payload_bytes=len(scene.payloads[3]))
     assert reason(large, 3) is Reason.ADMITTED
@@ -131,12 +138,14 @@ def test_v4_another_basis_is_refused(scene):
     assert reason(told, 3) is Reason.WRONG_SCHEMA
 
 
+@pytest.mark.threat("N4")
 def test_v4_n4_another_base_model_is_refused(scene):
     assert reason(scene.send(3, replace(update_of(scene, 3), base_model=OTHER)), 3) is Reason.WRONG_BASE
     told = replace(scene, openings={3: replace(scene.opening(3), base_model=OTHER)})
     assert reason(told, 3) is Reason.WRONG_BASE
 
 
+@pytest.mark.threat("N16")
 @pytest.mark.parametrize("claim", [0, 30, 480, (1 << 40) - 1])
 def test_v5_n16_a_claimed_sample_count_must_fit_the_residual(scene, claim):
     """The leaf alone says how many samples there were; the residual per sample tells how true that is."""
@@ -175,6 +184,7 @@ def test_v5_coefficients_beyond_the_norm_bound_are_refused(scene, disguised):
     assert reason(scene.send(3, near), 3) is not Reason.OUT_OF_RANGE
 
 
+@pytest.mark.threat("N11")
 @pytest.mark.parametrize("spread", [(EXPONENT_MIN,) * 3, (EXPONENT_MAX,) * 3, (-24, 40, 0), (40, -24, 40)])
 @pytest.mark.parametrize("z", [(-(1 << 15),) * 3, ((1 << 15) - 1, -(1 << 15), 1), (0, 0, 0)])
 @pytest.mark.parametrize(
@@ -199,6 +209,7 @@ def test_v5_coefficients_beyond_int64_are_out_of_range(scene):
     assert reason(scene.send(3, update), 3) is Reason.OUT_OF_RANGE
 
 
+@pytest.mark.threat("N12")
 @pytest.mark.parametrize(
     ("root", "expected"), [(0.95, True), (1.0, True), (1.01, True), (1.03, False), (1.5, False)]
 )
@@ -208,6 +219,7 @@ def test_v5_n12_an_explosive_autoregression_is_unstable(scene, disguised, root, 
     assert (reason(scene.send(3, bent), 3) is not Reason.UNSTABLE) == expected
 
 
+@pytest.mark.threat("N12")
 def test_v5_n12_the_roots_decide_and_not_the_size_of_a_coefficient(scene, disguised):
     complex_pair = (1.6, -0.9)  # modulus 0.949
     stable = disguised(update_of(scene, 3), (*complex_pair, 0.0))
@@ -217,6 +229,7 @@ def test_v5_n12_the_roots_decide_and_not_the_size_of_a_coefficient(scene, disgui
     assert reason(scene.send(3, unstable), 3) is Reason.UNSTABLE
 
 
+@pytest.mark.threat("N12")
 @pytest.mark.parametrize("bound", [1.0, 1.05, 1.3])
 def test_n12_stability_agrees_with_the_roots(bound):
     rng = np.random.default_rng(5)
@@ -232,6 +245,7 @@ def test_n12_stability_agrees_with_the_roots(bound):
             assert is_stable(integers, 40, lags, round(bound * ONE)) == (largest < round(bound * ONE) / ONE)
 
 
+@pytest.mark.threat("N12")
 def test_n12_a_root_is_judged_to_the_last_bit():
     assert is_stable([(1 << 40) - 1], 40, (1,), ONE)
     assert not is_stable([1 << 40], 40, (1,), ONE)
@@ -239,12 +253,14 @@ def test_n12_a_root_is_judged_to_the_last_bit():
     assert is_stable([], 40, (), ONE)
 
 
+@pytest.mark.threat("N12")
 def test_n12_a_season_of_a_year_is_judged_at_once():
     coefficients = [1 << 38] * 3
     assert is_stable(coefficients, 40, (1, 7, 364), ONE)
     assert not is_stable([1 << 39, 1 << 39, 1 << 38], 40, (1, 7, 364), ONE)
 
 
+@pytest.mark.threat("N4")
 def test_v6_n4_the_base_model_in_disguise_is_refused(scene, theta_model, disguised):
     theta = (0.4, 0.1, 0.05)
     later = replace(scene, base=theta_model(scene, theta))
@@ -270,6 +286,7 @@ def near_copy(update: InformationUpdate, kind: str) -> InformationUpdate:
     return replace(update, z=tuple(int(v * (1 + e)) for v, e in zip(update.z, noise, strict=True)))
 
 
+@pytest.mark.threat("N3")
 @pytest.mark.parametrize("kind", ["verbatim", "one ulp", "scaled", "other z", "noisy"])
 def test_v6_n3_a_near_copy_of_what_was_shown_before_is_refused(scene, kind):
     victim = update_of(scene, 4)
@@ -283,6 +300,7 @@ def test_v6_n3_a_near_copy_of_what_was_shown_before_is_refused(scene, kind):
     assert all(v.admitted for v in outcome.verdicts if v.index != 3)
 
 
+@pytest.mark.threat("N3")
 def test_v6_n3_of_two_equal_updates_in_one_round_exactly_one_counts(scene):
     kept = set()
     for number in range(12):

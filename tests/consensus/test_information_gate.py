@@ -72,6 +72,7 @@ def test_the_claims_are_those_of_floating_point(strict):
     assert found.spread / ONE == pytest.approx(max(gaps) / min(variances), abs=2 / ONE)
 
 
+@pytest.mark.threat("N16")
 @pytest.mark.parametrize("times", [1.2, 2, 10, 10**6])
 def test_v5_n16_more_samples_than_the_information_holds_are_refused(strict, times):
     update = strict.update(LIAR)
@@ -80,6 +81,7 @@ def test_v5_n16_more_samples_than_the_information_holds_are_refused(strict, time
     assert judged(strict, boast) is Reason.INCONSISTENT_INFORMATION
 
 
+@pytest.mark.threat("N16")
 @pytest.mark.parametrize("doublings", [-12, -4, -1, 1, 4])
 def test_v5_n16_information_that_its_samples_cannot_hold_is_refused(strict, doublings):
     """R and z scaled alone: a claim of 4^doublings times the precision, or of next to none."""
@@ -100,6 +102,7 @@ def test_v5_noise_beyond_the_targets_own_variance_is_refused(strict, halvings):
     assert judged(strict, timid) is Reason.INCONSISTENT_INFORMATION
 
 
+@pytest.mark.threat("N16")
 @pytest.mark.parametrize("direction", [(1, 0, 0), (0, 0, 1), (1, -1, 0), (1, 1, -1)])
 @pytest.mark.parametrize("times", [10, 1000])
 def test_v5_n16_information_inflated_in_one_direction_is_refused(strict, direction, times):
@@ -117,6 +120,7 @@ def test_v5_a_square_root_of_lags_that_know_nothing_of_each_other_is_refused(str
     assert judged(strict, shaped(update, alone)) is Reason.INCONSISTENT_INFORMATION
 
 
+@pytest.mark.threat("N10")
 @pytest.mark.parametrize("factor", [-2.5, -1.0, 2.5, 10.0])
 def test_v5_n10_coefficients_that_its_own_lags_contradict_are_refused(strict, factor):
     update = strict.update(LIAR)
@@ -125,6 +129,7 @@ def test_v5_n10_coefficients_that_its_own_lags_contradict_are_refused(strict, fa
     assert judged(strict, bent) is Reason.INCONSISTENT_INFORMATION
 
 
+@pytest.mark.threat("N16")
 def test_v5_whoever_counts_every_row_twice_is_consistent_and_meets_the_caps(strict):
     update = strict.update(LIAR)
     info = dequantise(update)

@@ -44,6 +44,7 @@ def test_a_newcomer_stands_at_a_quarter_without_influence():
     assert rule.influence(NEWCOMER) == 0
 
 
+@pytest.mark.threat("N14")
 def test_n14_the_reputation_that_a_bad_node_throws_away_is_worth_no_more_than_a_newcomers():
     assert rule.influence(after(NEWCOMER, Reason.OUTLIER, 1)) == 0 == rule.influence(NEWCOMER)
 
@@ -57,6 +58,7 @@ def test_an_honest_node_reaches_full_influence_after_2_rounds_and_stands_at_0_72
     assert rule.influence(after(NEWCOMER, Reason.ADMITTED, 2)) == ONE
 
 
+@pytest.mark.threat("N15")
 @pytest.mark.parametrize(
     ("reason", "rounds"),
     [(Reason.OUTLIER, 6), (Reason.COPY, 4), (Reason.EQUIVOCATION, 1)],
@@ -66,11 +68,13 @@ def test_n15_a_traitor_after_60_good_rounds_falls_below_0_40(reason, rounds):
     assert rounds_until(trusted, reason, lambda r: r < 0.40) == rounds
 
 
+@pytest.mark.threat("N15")
 def test_n15_a_node_with_a_proven_fault_needs_43_good_rounds_to_be_trusted_again():
     fallen = after(after(NEWCOMER, Reason.ADMITTED, 60), Reason.EQUIVOCATION, 1)
     assert rounds_until(fallen, Reason.ADMITTED, lambda r: r >= 0.60) == 43
 
 
+@pytest.mark.threat("N15")
 @pytest.mark.parametrize(("reason", "period"), [(Reason.OUTLIER, 6), (Reason.COPY, 11)])
 def test_n15_an_on_off_attacker_that_strikes_more_often_than_this_falls_below_0_40(reason, period):
     def lowest(every):
@@ -157,6 +161,7 @@ def test_a_validator_that_scores_a_third_earns_a_third():
     assert (moved.validator.a, moved.validator.b) == (ONE // 3, 0)
 
 
+@pytest.mark.threat("V3")
 def test_v3_a_validator_that_never_reveals_is_punished_hard():
     moved = rule.misconduct_step(NEWCOMER, Conduct.UNREVEALED)
     assert moved == Reputation(NEWCOMER.trainer, Evidence(0, 4 * ONE))
@@ -224,6 +229,7 @@ def test_the_golden_honest_node_passes_0_40_after_2_rounds_0_60_after_6_and_stan
     assert honest[-1] == pytest.approx(0.725, abs=0.001)
 
 
+@pytest.mark.threat("N15")
 @pytest.mark.parametrize(
     ("name", "rounds"), [("traitor, statistical", 6), ("traitor, hard", 4), ("traitor, proven", 1)]
 )
@@ -232,6 +238,7 @@ def test_n15_the_golden_traitors_fall_below_0_40_after_so_many_rounds(name, roun
     assert min(fall[: rounds - 1], default=1) >= 0.40 > fall[rounds - 1]
 
 
+@pytest.mark.threat("N14")
 def test_n14_the_golden_whitewasher_starts_at_a_quarter_and_without_influence():
     rows = TRAJECTORIES["registers again"]["rounds"]
     influences = [int(row.split()[3]) for row in rows]
@@ -249,6 +256,7 @@ def trainer(evidence):
     return Reputation(evidence, Evidence(0, 0))
 
 
+@pytest.mark.threat("N15")
 @given(EVIDENCE, st.sampled_from([Reason.ABSENT, Reason.QUARANTINED]), st.integers(1, 40))
 def test_n15_no_influence_is_gained_by_absence(evidence, reason, rounds):
     node = trainer(evidence)
@@ -259,6 +267,7 @@ def test_n15_no_influence_is_gained_by_absence(evidence, reason, rounds):
         before = rule.influence(node)
 
 
+@pytest.mark.threat("N14")
 @given(st.lists(st.sampled_from([Reason.ADMITTED, Reason.ABSENT, Reason.COPY]), max_size=1))
 def test_n14_nobody_has_influence_in_its_first_round_nor_all_of_it_before_the_third(first):
     node = NEWCOMER
@@ -296,12 +305,14 @@ def strikes(node, reason):
         node = rule.train_step(node, reason, ONE, 1)
 
 
+@pytest.mark.threat("N15")
 @pytest.mark.parametrize("reason", SLEEPER)
 def test_n15_the_best_that_a_sleeper_can_do(reason):
     best = [*strikes(trainer(Evidence(A_MAX, 0)), reason)]
     assert (len(best), best.count(ONE), sum(best)) == SLEEPER[reason]
 
 
+@pytest.mark.threat("N15")
 @given(EVIDENCE, st.sampled_from([*SLEEPER]))
 def test_n15_no_sleeper_does_better_however_long_it_was_honest(evidence, reason):
     rounds, full, total = SLEEPER[reason]
@@ -311,6 +322,7 @@ def test_n15_no_sleeper_does_better_however_long_it_was_honest(evidence, reason)
     assert sum(found) <= total
 
 
+@pytest.mark.threat("N15")
 @pytest.mark.parametrize("honest", [20, 200, 2000])
 def test_n15_without_forgetting_a_sleeper_would_be_trusted_the_longer_the_longer_it_slept(honest):
     """Plain beta: (g + 1) / (g + b + 4) stays above a quarter for 3 g / 2 bad rounds after g good ones."""
@@ -347,6 +359,7 @@ def offences(reason, schedule, start=NEWCOMER):
     return count
 
 
+@pytest.mark.threat("N15")
 @given(
     st.sampled_from([*SIZES]),
     st.lists(st.tuples(st.sampled_from(["bad", "good", "good", "absent"]), st.integers(1, 12)), max_size=30),
@@ -359,6 +372,7 @@ def test_n15_no_schedule_offends_more_often_than_the_bound(reason, parts):
     assert offences(reason, schedule, start) <= share * len(schedule) + at_once + 1
 
 
+@pytest.mark.threat("N15")
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [(Reason.LOW_SCORE, 0.43125), (Reason.WITHHELD, 0.2822), (Reason.FAULT, 0.10005)],
@@ -374,6 +388,7 @@ def test_n15_who_offends_whenever_it_has_influence_comes_close_to_the_bound(reas
     assert expected <= share + at_once / rounds < expected * 1.15
 
 
+@pytest.mark.threat("N15")
 @pytest.mark.parametrize(
     ("reason", "any_influence", "full"),
     [(Reason.LOW_SCORE, 3, 4), (Reason.WITHHELD, 4, 7), (Reason.FAULT, 10, 18)],

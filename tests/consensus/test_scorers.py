@@ -80,6 +80,7 @@ def test_an_honest_scorer_of_an_unlike_hold_out_pays_only_for_what_lies_beyond_t
 # --- colluding scorers ------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("V1", "V2")
 @pytest.mark.parametrize(("copier", "original"), [(0, 1), (6, 2), (3, 7)])
 def test_v1_v2_two_that_say_the_same_are_one_voice_and_the_copy_pays_hard(scene, copier, original):
     above = ranked(scene, **{f"v{original}": 7})
@@ -96,6 +97,7 @@ def test_v1_v2_two_that_say_the_same_are_one_voice_and_the_copy_pays_hard(scene,
     assert outcome.reputations[original].validator.b < TRUSTED.validator.b
 
 
+@pytest.mark.threat("V2")
 def test_v2_a_ring_of_three_is_one_voice(scene):
     """f = 2 may be silenced: with the one that keeps its voice that is a ring of three."""
     scores = like(like(honest_scores(), 2, 1), 6, 1)
@@ -118,6 +120,7 @@ def test_v2_who_agrees_with_the_same_scorer_is_of_one_ring(scene):
     assert found(ranked(scene, v1=9), scores) == dict.fromkeys((2, 3), Conduct.COLLUSION)
 
 
+@pytest.mark.threat("V2")
 @pytest.mark.parametrize(("part", "caught"), [(2 * BAND, True), (BAND // 4, False)])
 def test_v2_a_copy_with_a_little_noise_is_a_copy(scene, part, caught):
     scores = like(honest_scores(), 6, 2, SPREAD // part)
@@ -161,6 +164,7 @@ def test_v2_more_than_f_that_agree_are_believed(scene):
     assert found(scene, scores) == {}
 
 
+@pytest.mark.threat("V1")
 def test_v1_who_repeats_what_an_aborted_round_showed_frames_nobody_above_itself(scene):
     scores = like(honest_scores(), 6, 2)
     assert found(ranked(scene, v2=7), scores) == {6: Conduct.COLLUSION}
@@ -185,6 +189,7 @@ def test_without_faults_to_expect_nobody_is_suspect(scene_of):
 # --- scorer outliers --------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("V2")
 @pytest.mark.parametrize("lie", [-ONE, ONE])
 def test_v2_a_scorer_outlier_is_not_heard_and_pays_statistically(scene, lie):
     scores = honest_scores() | {(5, i): lie for i in NODES}

@@ -94,6 +94,7 @@ def test_v2_who_lost_trust_is_not_heard_while_enough_others_are(inputs):
     assert heard(too_few, listen(too_few), 7) == tuple(range(0, 700, 100))
 
 
+@pytest.mark.threat("V2")
 def test_v2_two_loud_liars_among_five_are_heard_once_like_everybody(inputs):
     """Heard twice they would be four of seven: their word against three."""
     scores = {0: {7: -ONE}, 1: {7: -ONE}} | {j: {7: 100 * j} for j in (2, 3, 4)}
@@ -132,6 +133,7 @@ def lied_about(draw, inputs):
     return said(given_, spoken, reputations), faulty
 
 
+@pytest.mark.threat("V2")
 @given(st.data())
 @settings(max_examples=400)
 def test_v2_f_liars_never_leave_the_honest_range_whatever_anybodys_reputation(inputs, data):
@@ -151,6 +153,7 @@ def test_v2_f_liars_never_leave_the_honest_range_whatever_anybodys_reputation(in
             assert median >= min(honest)
 
 
+@pytest.mark.threat("V2")
 @pytest.mark.parametrize("f", [1, 2])
 @pytest.mark.parametrize("lie", [-ONE, ONE])
 def test_v2_every_ring_of_f_under_every_reputation(inputs, f, lie):
@@ -174,6 +177,7 @@ def test_v2_f_plus_1_liars_may_decide(inputs):
     assert lower_median(heard(told, listen(told), 2)) == ONE
 
 
+@pytest.mark.threat("V3")
 def test_v3_of_f_silent_and_f_lying_about_an_honest_author_none_lifts_a_score(inputs):
     """Two others speak about the third: a lie may lower its score, as more than f are faulty here."""
     for lie, expected in ((ONE, 7), (-ONE, -ONE)):
@@ -189,6 +193,7 @@ def test_suspects_are_heard_where_nobody_could_be_judged_without_them(inputs):
     assert heard(told, hearing, 0) == (1000, 2000)
 
 
+@pytest.mark.threat("V1")
 def test_v1_a_reveal_that_is_not_what_was_committed_before_anybody_revealed_is_refused(scene):
     """Who waits for the others' scores to copy them has nothing to reveal."""
     evidence = scene.evidence()

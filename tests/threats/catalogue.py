@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 PAGE = ROOT / "docs" / "threats.md"
 TABLE = "<!-- the table, written by python tests/threats/catalogue.py -->"
+FURTHER = "<!-- the other table, written by python tests/threats/catalogue.py -->"
 LIST = "<!-- the tests, written by python tests/threats/catalogue.py -->"
 END = "<!-- end -->"
+_NUMBER = re.compile(r"_n(\d+)(?=_)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Threat:
-    """What somebody tries, and what stops it."""
+    """What somebody tries, and what stops it; threats that are not on nodes or validators name no removal."""
 
     name: str
     attack: str
@@ -57,19 +61,25 @@ def threats() -> tuple[Threat, ...]:
     return tuple(_threat(entry) for entry in content["threat"])
 
 
-def marked(tests: Path = TESTS) -> tuple[Marked, ...]:
-    """Return all marked tests, read from the source of every file, by path and name."""
-    found: list[Marked] = []
-    for path in sorted(tests.rglob("*.py")):
-        if "node_modules" not in path.parts:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            found += _marked_in(tree, path.relative_to(tests).as_posix())
-    return tuple(sorted(found))
+def marked() -> tuple[Marked, ...]:
+    """Return all tests that carry a marker, read from the source of every file, by path and name."""
+    return tuple(test for test in _all() if test.threats)
+
+
+def unmarked() -> tuple[tuple[str, str], ...]:
+    """Return (test, threat) of tests that name a threat on nodes, as in test_n3_..., and lack its marker."""
+    return tuple(
+        (f"{test.path}::{test.test}", f"N{number}")
+        for test in _all()
+        for number in _NUMBER.findall(test.test)
+        if f"N{number}" not in test.threats
+    )
 
 
 def written(page: str, known: Sequence[Threat], tests: Sequence[Marked]) -> str:
     """Return the page with its two generated parts as they must be."""
-    page = _between(page, TABLE, _table(known))
+    page = _between(page, TABLE, _table([threat for threat in known if threat.removals]))
+    page = _between(page, FURTHER, _short_table([threat for threat in known if not threat.removals]))
     return _between(page, LIST, _list(known, tests))
 
 
@@ -77,17 +87,26 @@ def _threat(entry: dict[str, Any]) -> Threat:
     name = entry["name"]
     removals = tuple(
         Removal(name, item["file"], item["text"], item["instead"], tuple(item["tests"]))
-        for item in entry["removal"]
+        for item in entry.get("removal", ())
     )
     return Threat(name, entry["attack"], entry["stopped_by"], removals)
 
 
-def _marked_in(tree: ast.Module, path: str) -> Iterator[Marked]:
+@cache
+def _all() -> tuple[Marked, ...]:
+    found: list[Marked] = []
+    for path in TESTS.rglob("test_*.py"):
+        if "node_modules" not in path.parts:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found += _tests_in(tree, path.relative_to(TESTS).as_posix())
+    return tuple(sorted(found))
+
+
+def _tests_in(tree: ast.Module, path: str) -> Iterator[Marked]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            names = tuple(name for decorator in node.decorator_list for name in _names(decorator, path))
-            if names:
-                yield Marked(path, node.name, names)
+            names = (name for decorator in node.decorator_list for name in _names(decorator, path))
+            yield Marked(path, node.name, tuple(names))
 
 
 def _names(decorator: ast.expr, path: str) -> Iterator[str]:
@@ -104,6 +123,12 @@ def _table(known: Sequence[Threat]) -> str:
     for threat in known:
         cells = threat.name, threat.attack, threat.stopped_by, "<br>".join(map(_taken, threat.removals))
         rows.append(f"| {' | '.join(cell.strip() for cell in cells)} |")
+    return "\n".join(rows)
+
+
+def _short_table(known: Sequence[Threat]) -> str:
+    rows = ["| | Attack | What stops it |", "|---|---|---|"]
+    rows += [f"| {threat.name} | {threat.attack} | {threat.stopped_by} |" for threat in known]
     return "\n".join(rows)
 
 

@@ -21,6 +21,7 @@ from ledgerfed.node.messages import EVIDENCE
 from ledgerfed.protocol.evidence import RoundEvidence
 from ledgerfed.protocol.hashing import keccak
 from ledgerfed.protocol.model import genesis_model
+from ledgerfed.protocol.reputation import Evidence, Reputation
 from ledgerfed.protocol.score import GATED, NOT_HELD, ONE
 from ledgerfed.protocol.transcript import Phase
 from ledgerfed.protocol.transition import Scores
@@ -217,10 +218,11 @@ def test_v6_threads_order_and_hash_seeds_do_not_change_one_bit_of_an_outcome():
 
 @pytest.mark.threat("V6")
 def test_v6_a_sum_is_the_same_to_the_last_bit_whatever_the_place_of_each_node(scene):
-    """On a grid so fine that one rounding of a partial sum would show."""
+    """On a grid so fine, and with weights so odd, that one rounding of a partial sum would show."""
+    half = Reputation(Evidence(ONE // 2, 0), Evidence(0, 0))
     config = replace(scene.config, theta_scale=60)
     base = genesis_model(config.schema, config.width, config.prior, 60, config.precision_scale)
-    fine = replace(scene, config=config, base=base)
+    fine = replace(scene, config=config, base=base, reputations=(half,) * 8)
     for index in range(8):
         fine = fine.send(index, replace(scene.update(index), base_model=base.hash()))
     models = set()
