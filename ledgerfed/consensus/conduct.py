@@ -25,7 +25,7 @@ from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, lower_median
 COMMON = 3
 """Updates that two scorers must agree on before that means anything."""
 BAND = 64
-"""Honest scorers came to 1 / 23 of the spread at their closest (`evaluation.reputation_study`)."""
+"""Honest scorers agree to 1 / 26 of the spread at most (`evaluation.reputation_study`)."""
 APART = 8
 
 Said = Mapping[int, int]

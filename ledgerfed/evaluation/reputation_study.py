@@ -1,6 +1,6 @@
 """What honest validators' scores look like, and how a scorer's reputation should follow from them (ADR 19).
 
-    python -m ledgerfed.evaluation.reputation_study [--trials 8] [--json]
+    python -m ledgerfed.evaluation.reputation_study [--trials 3] [--json]
 
 Each trial draws eight nodes of a scenario (stations on a day between 2002 and 2013, wards, dryers) and runs
 ROUNDS dry rounds, all honest and with two sign flippers. Nodes fit on their training rows and score on their
@@ -223,7 +223,7 @@ def standings(federations: Sequence[Federation], seed: int = SEED) -> tuple[Stan
     for measure in MEASURES:
         for lie in LIES:
             paths = [_reputations(f.rounds, measure, lie, np.random.default_rng(seed)) for f in federations]
-            honest = np.concatenate([p[:, : LIARS[0]] for p in paths], axis=1)
+            lowest = np.concatenate([p[:, : LIARS[0]].min(axis=0) for p in paths])
             last = np.concatenate([p[-1, : LIARS[0]] for p in paths])
             found.append(
                 Standing(
@@ -231,9 +231,9 @@ def standings(federations: Sequence[Federation], seed: int = SEED) -> tuple[Stan
                     lie,
                     float(np.mean([p[-1, LIARS[0] :].mean() for p in paths])),
                     float(last.mean()),
-                    float(honest.min()),
+                    float(lowest.min()),
                     float(np.mean(last < LOUD / ONE)),
-                    float(np.mean(honest.min(axis=0) < QUIET / ONE)),
+                    float(np.mean(lowest < QUIET / ONE)),
                 )
             )
     return tuple(found)
@@ -267,7 +267,7 @@ Quality = Callable[[int, int], int]
 
 def as_it_is(_score: int, regretted: int) -> int:
     """Return the quality by `consensus.regret`."""
-    return quality(regretted, GATES.regret_limit)
+    return quality(regretted, GATES.regret_scale)
 
 
 def for_a_gain(score: int, regretted: int) -> int:
@@ -350,7 +350,7 @@ def report(federations: Sequence[Federation]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the study; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ledgerfed.evaluation.reputation_study")
-    parser.add_argument("--trials", type=int, default=8)
+    parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     federations = collect(options.trials)

@@ -265,6 +265,12 @@ def test_every_member_of_the_committee_has_its_line(scene_of):
     assert {i for i, s in found.items() if s.voice} == {0, 1, 5, 7}
 
 
+def test_what_a_culprit_says_is_not_heard_while_enough_others_are(scene):
+    scores = honest_scores()
+    outcome = replace(scene, scores=scores, faulted=frozenset({2})).outcome()
+    assert all(scores[2, v.index] not in v.heard for v in outcome.verdicts)
+
+
 def test_a_scorer_that_scores_nothing_has_no_deviation(scene):
     nothing = replace(scene, scores={(1, i): NOT_HELD for i in NODES}).outcome()
     assert nothing.scorers[1] == Scorer(1, Conduct.HEARD, 2, None)
