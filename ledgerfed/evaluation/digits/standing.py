@@ -7,8 +7,8 @@ All integers, from the exact Gram matrix alone. Rules:
 - evidence a' = a - (a >> 2) + score, a memory of about four rounds;
 - trust is full down to KNEE deviations below the lower median of all evidence and none from 2 KNEE on,
   linear between; the deviation is the lower median of absolute deviations, at least FLOOR;
-- updates that point the same way share one vote: weight over 1 + the sum of squared positive cosines to the
-  others, so that a copy, a mimic or a ring that repeats itself gains nothing (V6, without a threshold);
+- updates that point the same way share one vote: weight over 1 + the sum of the fourth powers of positive
+  cosines to the others, so that a copy, a mimic or a ring that repeats itself gains nothing (V6, without a threshold);
 - an update longer than the lower median of lengths is scaled down to it.
 It does not ask how many are hostile, only that fewer than half are.
 """
@@ -83,7 +83,7 @@ def trust(evidence: Sequence[int]) -> list[int]:
 
 def votes_of(row: Sequence[int], own: int) -> int:
     """Return the Q16 share of a vote that an update has among those that point the same way."""
-    alike = sum(cosine * cosine >> 16 for j, cosine in enumerate(row) if j != own and cosine > 0)
+    alike = sum(cosine**4 >> 48 for j, cosine in enumerate(row) if j != own and cosine > 0)
     return (ONE << 16) // (ONE + alike)
 
 

@@ -1,6 +1,6 @@
 """The table as a program of its own.
 
-python -m ledgerfed.evaluation.digits.table [--seeds 2] [--quick] [--json]
+python -m ledgerfed.evaluation.digits.table [--seeds 2] [--quick] [--only DEFENCE] [--json]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from multiprocessing import get_context
 
+from ledgerfed.evaluation.digits.defences import DEFENCES
 from ledgerfed.evaluation.digits.parts import digit_parts, digits_summary, do_digits
 from ledgerfed.evaluation.digits.summary import as_markdown
 
@@ -25,11 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--quick", action="store_true", help="the few attacks that were worst, 4 hostile nodes"
     )
+    parser.add_argument("--only", choices=list(DEFENCES), help="one defence, all of its parts")
     parser.add_argument("--json", action="store_true", help="all trials as JSON")
     options = parser.parse_args(arguments)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with get_context("spawn").Pool(PROCESSES) as pool:
-        documents = pool.map(do_digits, digit_parts(options.seeds, options.quick), chunksize=1)
+        parts = digit_parts(options.seeds, options.quick)
+        chosen = [part for part in parts if options.only in (None, part.defence)]
+        documents = pool.map(do_digits, chosen, chunksize=1)
     if options.json:
         sys.stdout.write(json.dumps(documents, indent=1) + "\n")
         return 0
