@@ -133,9 +133,9 @@ def _short_table(known: Sequence[Threat]) -> str:
 
 
 def _taken(removal: Removal) -> str:
-    """The line that goes, without what it stands in."""
+    """The line that goes, the longest if there are more, without what it stands in."""
     old, new = removal.text.strip().splitlines(), removal.instead.strip().splitlines()
-    gone = next(line for line in old if line not in new)
+    gone = max((line for line in old if line not in new), key=len)
     code = gone.strip().replace("|", "\\|")
     return f"`{removal.file}`: `{code}`"
 
