@@ -110,7 +110,7 @@ class Gaussian:
 
     def __call__(self, sight: Sight) -> Floats:
         """Return independent noise in each row."""
-        return self.strength * np.linalg.norm(sight.honest, axis=1).mean() * sight.noise()
+        return np.asarray(self.strength * np.linalg.norm(sight.honest, axis=1).mean() * sight.noise())
 
 
 @dataclass(frozen=True, slots=True)

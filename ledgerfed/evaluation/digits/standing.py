@@ -8,7 +8,8 @@ All integers, from the exact Gram matrix alone. Rules:
 - trust is full down to KNEE deviations below the lower median of all evidence and none from 2 KNEE on,
   linear between; the deviation is the lower median of absolute deviations, at least FLOOR;
 - updates that point the same way share one vote: weight over 1 + the sum of the fourth powers of positive
-  cosines to the others, so that a copy, a mimic or a ring that repeats itself gains nothing (V6, without a threshold);
+  cosines to the others, so that a copy, a mimic or a ring that repeats itself gains nothing (as in V6, but
+  without a threshold);
 - an update longer than the lower median of lengths is scaled down to it.
 It does not ask how many are hostile, only that fewer than half are.
 """
