@@ -513,6 +513,7 @@ def _configuration(name: str, committee: int, depth: int) -> FederationConfig:
         outlier_factor=8 * ONE,
         score_floor=-ONE,
         regret_limit=4 * ONE,
+        regret_scale=4 * ONE,
         trace_cap=4 * ONE,
         sample_cap=2 * ONE,
         model_root_bound=ONE + ONE // 64,

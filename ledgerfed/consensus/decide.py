@@ -5,7 +5,7 @@ Rules:
 - V3 an update counts as available when f + 1 reveals hold it;
 - V7 a survivor of V1-V6 is no outlier, and weighs what `standing` says;
 - V8 the median of the scores that `scores` hears reaches `score_floor`, and is not regretted beyond
-  `regret_limit` (`consensus.regret`), which also says what share of its weight an update keeps;
+  `regret_limit`; `consensus.regret` also says what share of its weight an update keeps;
 - fewer than `min_updates` updates with a say abort the round, and so do too few for the rule to stand its
   number of hostile ones: never silently a plain mean;
 - the new model is the exact weighted pool of the admitted information; roots of its autoregression beyond
@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from ledgerfed.consensus import reputation as rule
 from ledgerfed.consensus.gates import MEASURE_MAX, Candidate, RoundInput, pass_gates
-from ledgerfed.consensus.regret import quality, regret, usual_score
+from ledgerfed.consensus.regret import quality, regret, share, usual_score
 from ledgerfed.consensus.scores import Hearing, heard, listen, scorers, validated
 from ledgerfed.consensus.stability import stabilise
 from ledgerfed.consensus.standing import Standing, information_of, standings, weights
@@ -119,11 +119,11 @@ def _qualities(
     scores = {v.index: v.score for v in judged if v.admitted and v.score is not None}
     usual = usual_score(score for index, score in scores.items() if found[index].votes)
     regrets = {index: regret(score, usual) for index, score in scores.items()}
-    limit = given.config.gates.regret_limit
+    limit, scale = given.config.gates.regret_limit, given.config.gates.regret_scale
     verdicts = [_with_measures(v, {"regret": regrets[v.index]}) if v.index in regrets else v for v in judged]
     return (
         [replace(v, reason=Reason.LOW_SCORE) if regrets.get(v.index, 0) > limit else v for v in verdicts],
-        {index: quality(r, limit) for index, r in regrets.items() if r <= limit},
+        {index: quality(r, scale) for index, r in regrets.items() if r <= limit},
     )
 
 
@@ -152,7 +152,8 @@ def _weighed(
         )
     full = weights(given, admitted, found)
     return tuple(
-        replace(v, weight=full[v.index] * qualities[v.index] >> 16) if v.admitted else v for v in judged
+        replace(v, weight=full[v.index] * share(qualities[v.index]) >> 16) if v.admitted else v
+        for v in judged
     )
 
 

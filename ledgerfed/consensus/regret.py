@@ -4,9 +4,10 @@ Rules:
 - the regret of an update is the share by which the hold-out error that its median score stands for exceeds
   the usual one's: (1 - score) / (1 - usual) - 1, where usual is the lower median of the scores of those
   that have a say; so it means the same in the first round, when anything helps, and in the tenth;
-- V8 a regret above `regret_limit` is a low score;
-- quality falls from ONE without regret to zero at the limit, as the square of what is left: a ring that
-  stays below every limit loses most of its weight, and its reputation, for being of less use than others.
+- V8 a regret above `regret_limit` is a low score; the limit stands beyond what honest nodes come to;
+- quality, scale^2 / (scale^2 + regret^2), is what reputation learns, and its square multiplies the weight:
+  the pull redescends. So a ring that stays below every limit loses most of its weight, and in time its
+  reputation, for being of less use than others.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ def regret(score: int, usual: int) -> int:
     return max(0, ((ONE - score) << 16) // max(1, ONE - usual) - ONE)
 
 
-def quality(regretted: int, limit: int) -> int:
-    """Return how good an update is in Q16: ((limit - regret) / limit)^2, 0 beyond the limit."""
-    left = max(0, limit - regretted)
-    return (left * left << 16) // (limit * limit)
+def quality(regretted: int, scale: int) -> int:
+    """Return how good an update is in Q16: ONE without regret, a half at a regret of `scale`."""
+    return (scale * scale << 16) // (scale * scale + regretted * regretted)
+
+
+def share(good: int) -> int:
+    """Return what an update of that quality keeps of its weight, Q16."""
+    return good * good >> 16

@@ -119,6 +119,8 @@ INDUSTRY: Final = DemoScenario(
         "copy_alignment_bits": 6,
         "twin_alignment_bits": 5,
         "outlier_factor": 12 * ONE,
+        "base_distance": ONE // 64,
+        "regret_limit": 32 * ONE,
     },
 )
 """Batches differ more than days, and dryers more than stations. The limits were set on the very batches that

@@ -73,7 +73,8 @@ class Gates:
     V6, updates whose R are so nearly aligned and that say the same within this whitened distance per
     coefficient are copies too. outlier_factor: V7, largest whitened distance in units of the lower median.
     score_floor: V8, smallest lower-median score (negative: a loss). regret_limit: V8, by what share an
-    update's hold-out error may exceed the usual one. trace_cap and sample_cap: claimed information and
+    update's hold-out error may exceed the usual one. regret_scale: the share at which its quality is a half.
+    trace_cap and sample_cap: claimed information and
     samples count up to so many times the lower median. model_root_bound: no root of the global model's
     autoregression comes to this modulus (1.0 allows none on the unit circle). drift_share: the share of
     admitted updates that must say so for a federation to drift.
@@ -95,6 +96,7 @@ class Gates:
     outlier_factor: int
     score_floor: int
     regret_limit: int
+    regret_scale: int
     trace_cap: int
     sample_cap: int
     model_root_bound: int
@@ -113,7 +115,8 @@ class Gates:
         require_range("lag_spread", self.lag_spread, 1, 1 << 32)
         require_range("copy_memory", self.copy_memory, 1, 1024)
         require_range("score_floor", self.score_floor, -ONE, -1)
-        require_range("regret_limit", self.regret_limit, 1, 1 << 20)
+        require_range("regret_limit", self.regret_limit, 1, 1 << 32)
+        require_range("regret_scale", self.regret_scale, 1, 1 << 32)
         require_range("model_root_bound", self.model_root_bound, ONE // 2, 1 << 40)
         require_range("drift_share", self.drift_share, 1, ONE)
 

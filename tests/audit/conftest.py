@@ -98,6 +98,7 @@ def make_config() -> FederationConfig:
             outlier_factor=64 * ONE,
             score_floor=-ONE // 2,
             regret_limit=4 * ONE,
+            regret_scale=4 * ONE,
             trace_cap=4 * ONE,
             sample_cap=4 * ONE,
             model_root_bound=ONE + ONE // 64,

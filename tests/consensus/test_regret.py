@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledgerfed.consensus.regret import quality, regret, usual_score
+from ledgerfed.consensus.regret import quality, regret, share, usual_score
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.score import ONE
 
 SCORES = st.integers(-ONE, ONE)
 LIMIT = ONE // 5
+SCALE = ONE // 12
 
 
-def limited(scene, limit=LIMIT):
-    return replace(scene, config=replace(scene.config, gates=replace(scene.config.gates, regret_limit=limit)))
+def limited(scene, limit=LIMIT, scale=SCALE):
+    gates = replace(scene.config.gates, regret_limit=limit, regret_scale=scale)
+    return replace(scene, config=replace(scene.config, gates=gates))
 
 
 def scored(scene, worse):
@@ -44,12 +46,14 @@ def test_an_error_half_as_large_again_is_a_regret_of_one_half_in_every_round():
     ]
 
 
-@given(st.integers(0, 4 * ONE), st.integers(1, 4 * ONE))
-def test_quality_falls_from_one_to_nothing_at_the_limit(regretted, limit):
-    found = quality(regretted, limit)
+@given(st.integers(0, 1 << 36), st.integers(1, 1 << 32))
+def test_quality_falls_from_one_through_a_half_at_the_scale(regretted, scale):
+    found = quality(regretted, scale)
     assert 0 <= found <= ONE
-    assert (found == ONE) == (regretted == 0)
-    assert regretted < limit or found == 0
+    assert found == ONE if regretted == 0 else found <= ONE
+    assert found >= quality(regretted + 1, scale)
+    assert quality(scale, scale) == ONE // 2
+    assert share(found) <= found
 
 
 def test_nobody_to_compare_with_is_as_bad_as_it_gets():
@@ -60,11 +64,11 @@ def test_nobody_to_compare_with_is_as_bad_as_it_gets():
 def test_n10_a_ring_that_is_of_less_use_than_others_loses_most_of_its_weight_and_its_reputation(scene):
     """An attack inside every distance, such as ALIE, still costs those who forecast with it."""
     usual, ring = ONE // 4, (5, 6, 7)
-    worse = usual - (ONE - usual) * 15 // 100  # a regret of 0.15
+    worse = usual - (ONE - usual) * 15 // 100  # a regret of 0.15, a quality of 0.24
     attacked = limited(scored(scene, dict.fromkeys(ring, worse))).outcome()
     weights = [v.weight for v in attacked.verdicts]
     assert all(v.admitted for v in attacked.verdicts)
-    assert max(weights[i] for i in ring) < min(weights[i] for i in range(5)) // 10
+    assert max(weights[i] for i in ring) < min(weights[i] for i in range(5)) // 15
     for i in ring:
         before, after = scene.reputations[i].trainer.value, attacked.reputations[i].trainer.value
         assert after < before

@@ -49,6 +49,7 @@ def configuration() -> FederationConfig:
         outlier_factor=8 * one,
         score_floor=-one,
         regret_limit=4 * one,
+        regret_scale=4 * one,
         trace_cap=4 * one,
         sample_cap=2 * one,
         model_root_bound=one + one // 64,

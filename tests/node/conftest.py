@@ -62,6 +62,7 @@ def configuration(windows: Windows = WINDOWS, **changes: object) -> FederationCo
         outlier_factor=8 * ONE,
         score_floor=-ONE // 2,
         regret_limit=4 * ONE,
+        regret_scale=4 * ONE,
         trace_cap=2 * ONE,
         sample_cap=2 * ONE,
         model_root_bound=ONE + ONE // 64,

@@ -97,6 +97,7 @@ def configuration() -> FederationConfig:
         outlier_factor=6 * ONE,
         score_floor=-ONE // 8,
         regret_limit=4 * ONE,
+        regret_scale=4 * ONE,
         trace_cap=4 * ONE,
         sample_cap=2 * ONE,
         model_root_bound=ONE + ONE // 64,

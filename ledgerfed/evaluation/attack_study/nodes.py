@@ -158,6 +158,7 @@ SCENARIOS: Final = (
             "lag_spread": 3 * ONE // 4,
             "copy_alignment_bits": 12,
             "twin_distance": ONE // 16,
+            "regret_limit": ONE,
         },
         moves=True,
     ),
@@ -170,7 +171,7 @@ SCENARIOS: Final = (
             "copy_alignment_bits": 9,
             "twin_alignment_bits": 1,
             "twin_distance": ONE // 1024,
-            "regret_limit": 5 * ONE // 8,
+            "regret_limit": ONE,
         },
     ),
     Scenario(
@@ -183,7 +184,7 @@ SCENARIOS: Final = (
             "twin_alignment_bits": 1,
             "twin_distance": ONE // 4,
             "outlier_factor": 32 * ONE,
-            "regret_limit": 2 * ONE,
+            "regret_limit": 16 * ONE,
         },
     ),
 )
