@@ -123,14 +123,14 @@ def test_every_attack_of_the_catalogue_can_be_played_and_is_counted() -> None:
         played = play(federation(), honest, ring, attack, rounds=2)
         active = 0 if attack.harmless else sum(attack.attacks_in(r) for r in (1, 2))
         assert played.hostile.total == (0 if played.aborted == 2 else len(ring) * active), kind.name
-        assert (played.aborted == 2) == kind.stops, kind.name
+        assert (played.aborted == 2) == (kind.name == "more than f silent"), kind.name
         assert np.isfinite(played.mse).all(), kind.name
 
 
 @pytest.mark.usefixtures("open_rules")
 def test_only_as_many_are_silent_as_a_committee_may_miss() -> None:
     setting = Setting(0, (1, 4, 6, 9), (0, 2, 3, 5, 7, 8))
-    players = find_attack("silent scorers").play(0.5, setting).players(setting.ring)
+    players = find_attack("silent scorers").play(2.0, setting).players(setting.ring)
     silent = [type(player.scores).__name__ == "Silent" for player in players.values()]
     assert silent == [True, True, True, False]
     assert setting.faults == 3
@@ -265,7 +265,7 @@ def test_the_targets_take_the_worst_of_everything_and_name_it() -> None:
         made("sign flip", trial(1, growth=1.01), trial(2.5, growth=1.04, loud=True, hostile_admitted=1)),
         made("ALIE", trial(1, growth=1.2, hostile_admitted=3), trial(2, growth=1.1, hostile_admitted=10)),
         made("mimic", trial(1, worst_to_own=1.02), share=0.2),
-        made("all of the ring silent", trial(0, growth=3.0)),
+        made("more than f silent", trial(0, growth=3.0)),
     )
     assert said["sign flip x 2.5, MSE / everybody honest"] == (1.04, True)
     assert said["worst (ALIE 1), MSE / everybody honest"] == (1.2, False)

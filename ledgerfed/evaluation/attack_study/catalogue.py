@@ -28,6 +28,7 @@ from ledgerfed.evaluation.attacks.poisoning import TargetFlip, TargetShift
 from ledgerfed.evaluation.attacks.scores import Colluding, Constant, Favouring, Inverting, Silent
 from ledgerfed.evaluation.attacks.timing import OnOff, Sleeper
 from ledgerfed.evaluation.hostile import HONEST, Attack, Hostile, ScoreMaker
+from ledgerfed.node import honest_update
 from ledgerfed.protocol.score import ONE
 from ledgerfed.series.arrays import Floats
 
@@ -79,8 +80,8 @@ class Play:
 class AttackKind:
     """An attack by name; `play` makes it at a strength.
 
-    `refined` says that strengths between those of the grid are tried too, `stops` that it can stop a
-    federation in which more than f validators take part in it, whatever the rules.
+    `refined` says that strengths between those of the grid are tried too, `beyond` that more than f
+    validators may take part in it: no committee stands that, and what it leads to is only reported.
     """
 
     name: str
@@ -89,7 +90,7 @@ class AttackKind:
     loud: Callable[[float], bool] = lambda _: False
     unit: str = ""
     refined: bool = True
-    stops: bool = False
+    beyond: bool = False
 
 
 def find_attack(name: str) -> AttackKind:
@@ -145,36 +146,39 @@ def _victims(setting: Setting) -> tuple[int, ...]:
     return setting.honest[:1]
 
 
-def _colluding(noise: float) -> Callable[[float, Setting], Play]:
-    """A ring that lifts its own updates, hostile ones, and sinks an honest node's."""
+def _quiet(spreads: float, setting: Setting) -> Attack:
+    """Return the update that rings send beside lying scores: one that the gates let through."""
+    return CoefficientAttack(AlongSpread(spreads), setting.seed, noise=1.0) if spreads else honest_update
 
-    def play(push: float, setting: Setting) -> Play:
-        scores = Colluding(_victims(setting), push, noise, setting.seed)
-        return Play(Hostile(CoefficientAttack(InnerProduct(0.5), setting.seed), scores))
 
-    return play
+def _up_to_f(scores: ScoreMaker, update: Attack, setting: Setting, *, harmless: bool = False) -> Play:
+    """Return a ring of which as many lie in scores as a committee stands, while all send the update."""
+    return Play(Hostile(update, scores), setting.faults, Hostile(update), harmless=harmless)
 
 
 def _liars(scores: ScoreMaker) -> Callable[[float, Setting], Play]:
-    """Scorers that lie, beside updates of minus so much of the honest mean (0: beside honest updates)."""
-
-    def play(epsilon: float, setting: Setting) -> Play:
-        if epsilon == 0:
-            return Play(Hostile(scores=scores), harmless=True)
-        return Play(Hostile(CoefficientAttack(InnerProduct(epsilon), setting.seed), scores))
+    def play(spreads: float, setting: Setting) -> Play:
+        return _up_to_f(scores, _quiet(spreads, setting), setting, harmless=spreads == 0)
 
     return play
 
 
-def _silent(epsilon: float, setting: Setting) -> Play:
-    """As many as may be are silent, and all of the ring send hostile updates."""
-    attack = CoefficientAttack(InnerProduct(epsilon), setting.seed)
-    return Play(Hostile(attack, Silent()), setting.faults, Hostile(attack))
+def _colluding(noise: float) -> Callable[[float, Setting], Play]:
+    """A ring that lifts its own updates and sinks an honest node's."""
+
+    def play(push: float, setting: Setting) -> Play:
+        scores = Colluding(_victims(setting), push, noise, setting.seed)
+        return _up_to_f(scores, _quiet(2.0, setting), setting)
+
+    return play
 
 
 def _constant(value: float, setting: Setting) -> Play:
-    lie = CoefficientAttack(InnerProduct(0.5), setting.seed)
-    return Play(Hostile(lie, Constant(round(value * ONE))))
+    return _up_to_f(Constant(round(value * ONE)), _quiet(2.0, setting), setting)
+
+
+def _whole_ring(scores: ScoreMaker) -> Callable[[float, Setting], Play]:
+    return lambda _strength, _setting: Play(Hostile(scores=scores), harmless=True)
 
 
 def _withheld(validators: float, _: Setting) -> Play:
@@ -250,18 +254,12 @@ ATTACKS: Final = (
     ),
     AttackKind("replay", (1, 2, 3), _replayed, unit="rounds", refined=False),
     AttackKind("stale base", (1, 2, 3), _stale, unit="models", refined=False),
-    AttackKind("inverted scores", (0, 0.1, 0.5), _liars(Inverting()), unit="inner product"),
-    AttackKind("favouring scores", (0, 0.1, 0.5), _liars(Favouring()), unit="inner product"),
+    AttackKind("inverted scores", (0, 2, 4), _liars(Inverting()), unit="honest spreads"),
+    AttackKind("favouring scores", (0, 2, 4), _liars(Favouring()), unit="honest spreads"),
     AttackKind("constant scores", (-1, 0, 1), _constant, unit="score", refined=False),
-    AttackKind("silent scorers", (0.1, 0.5), _silent, unit="inner product", refined=False),
-    AttackKind(
-        "all of the ring silent",
-        (0,),
-        _liars(Silent()),
-        unit="inner product",
-        refined=False,
-        stops=True,
-    ),
+    AttackKind("silent scorers", (0, 2, 4), _liars(Silent()), unit="honest spreads", refined=False),
+    AttackKind("more than f silent", (1,), _whole_ring(Silent()), refined=False, beyond=True),
+    AttackKind("more than f inverted", (1,), _whole_ring(Inverting()), refined=False, beyond=True),
     AttackKind("colluding scorers", (0.1, 0.3, 1), _colluding(0.0), unit="push"),
     AttackKind("colluding scorers, noise", (0.1, 0.3, 1), _colluding(0.02), unit="push"),
     AttackKind("sleeper", (1, 2, 3), _sleeping, unit="honest rounds", refined=False),

@@ -77,7 +77,7 @@ def attack_targets(
 
 
 def _under_attack(name: str, attacks: Sequence[Mapping[str, Any]]) -> Iterator[Target]:
-    most = [a for a in attacks if a["share"] == SHARES[-1] and not find_attack(a["attack"]).stops]
+    most = [a for a in attacks if a["share"] == SHARES[-1] and not find_attack(a["attack"]).beyond]
     flips = _trials(most, lambda a, t: a == "sign flip" and t["strength"] == SIGN_FLIP)
     for key, against in (("growth", "everybody honest"), ("growth_honest_only", "only the honest present")):
         if flips:
