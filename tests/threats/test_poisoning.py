@@ -188,13 +188,15 @@ def test_n11_what_no_grid_holds_is_an_error_before_it_is_sent(scene, value):
 
 
 @pytest.mark.threat("N11")
-def test_n11_a_payload_above_the_size_cap_is_refused_whatever_it_says(scene):
-    gates = replace(scene.config.gates, max_payload_bytes=len(scene.payloads[3]))
-    capped = replace(scene, config=replace(scene.config, gates=gates))
-    assert capped.outcome().verdicts[3].admitted
-    outcome = capped.send(3, scene.payloads[3] + bytes(1 << 20)).outcome()
+def test_n11_a_payload_above_the_size_cap_is_refused_even_if_it_decodes(scene):
+    """The same numbers in mantissas of 16 bits instead of 12."""
+    size = len(scene.payloads[3])
+    wide = scene.send(3, replace(scene.update(3), bits=16))
+    assert wide.outcome().verdicts[3].admitted
+    gates = replace(scene.config.gates, max_payload_bytes=size)
+    outcome = replace(wide, config=replace(scene.config, gates=gates)).outcome()
     assert outcome.verdicts[3].reason is Reason.UNDECODABLE
-    assert dict(outcome.verdicts[3].measures) == {"bytes": len(scene.payloads[3]) + (1 << 20)}
+    assert dict(outcome.verdicts[3].measures)["bytes"] == len(wide.payloads[3]) > size
 
 
 # --- N12: models that explode
@@ -255,13 +257,30 @@ def test_n12_no_update_spells_an_information_that_is_not_positive_definite(scene
 # --- N16: inflated claims
 
 
+def boast(update, claim):
+    """The update as if it rested on so many rows, with a variance and a residual that fit the claim."""
+    return replace(
+        update,
+        n_samples=claim,
+        s2=round_significant(update.s2 * claim // update.n_samples, 24),
+        residual=round_significant(claim * 20_000, 24),
+    )
+
+
 @pytest.mark.threat("N16")
-@pytest.mark.parametrize("claim", [241, 1_000, 10**9, (1 << 40) - 1])
+@pytest.mark.parametrize("claim", [241, 480, 900])
 def test_n16_claimed_samples_beyond_twice_the_median_weigh_no_more(crowd, claim):
-    boast = replace(crowd.update(3), n_samples=claim, residual=round_significant(claim << 16, 24))
-    outcome = crowd.send(3, boast).outcome()
-    plain, found = crowd.outcome().verdicts[3], outcome.verdicts[3]
-    assert found.weight * claim <= 2 * 120 * max(plain.weight, ONE)
+    found = crowd.send(3, boast(crowd.update(3), claim)).outcome().verdicts[3]
+    assert found.admitted
+    assert found.weight * claim <= 2 * 120 * ONE
+
+
+@pytest.mark.threat("N16")
+@pytest.mark.parametrize("claim", [10**4, 10**9])
+def test_n16_a_thousand_million_samples_weigh_nothing(crowd, claim):
+    outcome = crowd.send(3, boast(crowd.update(3), claim)).outcome()
+    assert outcome.verdicts[3].weight * claim <= 2 * 120 * ONE
+    assert moved(crowd, crowd, outcome, (3,)) < 0.01
 
 
 @pytest.mark.threat("N16")
