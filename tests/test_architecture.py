@@ -36,7 +36,7 @@ ALLOWED_MODULES = {
     "ledgerfed",
     "numpy",
 }
-ALLOWED_MATH = {"isqrt", "gcd"}
+ALLOWED_MATH = {"comb", "gcd", "isqrt"}
 ARRAYS = "aggregation/"
 """The one package of the exact wing that may import numpy, for integer arrays."""
 FLOAT64 = "aggregation/gram.py"

@@ -2,7 +2,8 @@
 
 Rules:
 - an update says something about its scorers when 2f + 1 of them scored it (its author's reveal counts
-  towards the number) and their scores spread; its spread is the lower median over pairs of |s - s'|;
+  towards the number) and their scores spread; its spread is the |s - s'| that half of the pairs without f of
+  them come to, so that f liars far away cannot make the others look alike;
 - two scorers **collude** when they agree on every such update that both scored, at least COMMON of them, to
   within 1 / BAND of its spread: private hold-outs never agree so (docs/adr/0019). A pair that both clipped
   an update says nothing there. Who agrees with the same scorer is of one group. The best reputation of a
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from math import comb
 
 from ledgerfed.consensus.gates import RoundInput, order_key
 from ledgerfed.protocol.manifest import Conduct
@@ -65,7 +67,7 @@ def _telling(given: RoundInput, index: int) -> Said | None:
 
 
 def _colluders(given: RoundInput, telling: Sequence[Said]) -> frozenset[int]:
-    spreads = [_spread(said) for said in telling]
+    spreads = [_spread(said, given.config.faults) for said in telling]
     compared = [(said, spread) for said, spread in zip(telling, spreads, strict=True) if spread >= BAND]
     voices = [reveal.index for reveal in given.evidence.reveals]
     pairs = [(i, j) for i, j in combinations(voices, 2) if _agree(compared, i, j)]
@@ -76,8 +78,10 @@ def _colluders(given: RoundInput, telling: Sequence[Said]) -> frozenset[int]:
     )
 
 
-def _spread(said: Said) -> int:
-    return lower_median([abs(s - t) for s, t in combinations(said.values(), 2)] or [0])
+def _spread(said: Said, faults: int) -> int:
+    apart = sorted(abs(s - t) for s, t in combinations(said.values(), 2))
+    pairs = comb(len(said) - faults, 2) if len(said) > faults else 0
+    return apart[(pairs - 1) // 2] if pairs else 0
 
 
 def _agree(compared: Sequence[tuple[Said, int]], i: int, j: int) -> bool:

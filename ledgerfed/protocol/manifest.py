@@ -108,8 +108,9 @@ class Conduct(StrEnum):
 class Scorer:
     """What a round found about one committee member's scores.
 
-    `voice` is how often each of them stands among those heard (0 to 2), `deviation` (Q16) how far they lie
-    from the medians, None where nothing was scored.
+    `voice` is how often each of them stands among those heard (0 to 2), unless too few would be heard and
+    everybody is heard once. `deviation` (Q16) is how far they lie from the medians, None where nothing was
+    scored.
     """
 
     index: int

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledgerfed.consensus.regret import quality, regret, share, usual_score
+from ledgerfed.errors import RoundAbortedError
 from ledgerfed.protocol.manifest import Reason
+from ledgerfed.protocol.rule import Aggregation, Rule
 from ledgerfed.protocol.score import ONE
 
 SCORES = st.integers(-ONE, ONE)
@@ -91,3 +93,11 @@ def test_n13_newcomers_without_influence_do_not_say_what_is_usual(scene):
     swamped = scored(replace(scene, reputations=reputations), dict.fromkeys(range(3, 8), -ONE // 10))
     outcome = limited(swamped).outcome()
     assert [v.reason for v in outcome.verdicts] == [Reason.ADMITTED] * 3 + [Reason.LOW_SCORE] * 5
+
+
+def test_a_round_in_which_nobody_keeps_any_weight_aborts(scene):
+    """Krum gives all weight to one, and that one is regretted: else the prior alone would be certified."""
+    krum = replace(scene, config=replace(scene.config, aggregation=Aggregation(Rule.KRUM, 2), min_updates=7))
+    chosen = next(v.index for v in krum.outcome().verdicts if v.weight)
+    with pytest.raises(RoundAbortedError, match="keeps any weight"):
+        limited(scored(krum, {chosen: 0}), limit=1 << 32, scale=1).outcome()
