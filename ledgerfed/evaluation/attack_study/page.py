@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ledgerfed.errors import LedgerFedError
 from ledgerfed.evaluation.attack_study.others import FEDAVG, INFINITE, MEDIAN
-from ledgerfed.evaluation.attack_study.parts import SHARES
+from ledgerfed.evaluation.attack_study.parts import SHARES, TO_OWN
 from ledgerfed.evaluation.attack_study.summary import SIGN_FLIP, admitted_by_strength
 from ledgerfed.evaluation.digits.summary import as_markdown
 from ledgerfed.evaluation.page import replace_table, targets_table
@@ -31,24 +31,31 @@ is {rounds} rounds of the real decision: its gates, everybody's scores on privat
 forecasters make of the last model: first against the same federation with everybody honest, then against
 the honest nodes alone. *FedAvg* and *median* are plain federated averaging and the quality-weighted median
 under the same lies at their worst, against themselves without attack; "-" where an attack is on something
-that they do not have. *Admitted* is the share of hostile node-rounds with any weight, over all strengths;
+that they do not have. *More than f* lying or silent scorers no committee stands: what they do is only
+reported. *Admitted* is the share of hostile node-rounds with any weight, over all strengths;
 *worst node* the RMSE of the worst honest node over that of its own model."""
 
 _DIGITS: Final = """\
 Accuracy in percent of a 64-32-10 network that 17 nodes train together, at its worst over attacks, strengths
 and seeds, by the concentration of the Dirichlet split and the number of hostile nodes."""
 
+_TO_OWN: Final = (*TO_OWN.values(), "to_own")
+
 
 def readme_table(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield README's table: by scenario at the largest share, without attack and under four of them."""
-    yield "| scenario | attack | FedAvg | median | this federation | admitted | worst node / own |"
-    yield "|---|---|---|---|---|---|---|"
+    """Yield README's table: by scenario at the largest share, without attack and under four of them.
+
+    The three methods' figures are RMSE over that of the nodes' own models.
+    """
+    yield "| scenario | attack | FedAvg | median | this federation | its MSE | admitted | worst node |"
+    yield "|---|---|---|---|---|---|---|---|"
     for calm in found["without"]:
         name = calm["scenario"]
         most = [a for a in found["attacks"] if a["scenario"] == name and a["share"] == SHARES[-1]]
         if not most:
             continue
-        yield f"| {name} | none | 1 | 1 | 1 | - | {calm['worst_to_own']:.2f} |"
+        alone = " | ".join(_times(calm[key]) for key in _TO_OWN)
+        yield f"| {name} | none | {alone} | 1 | - | {calm['worst_to_own']:.2f} |"
         for title, trials in _headlines(most):
             yield f"| {name} | {title} | {_row(trials)} |"
     if found["digits"]:
@@ -121,7 +128,7 @@ def _headlines(attacks: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list
 
 
 def _row(trials: Sequence[Mapping[str, Any]]) -> str:
-    cells = [_times(max(t[key] for t in trials)) for key in (FEDAVG, MEDIAN, "growth")]
+    cells = [_times(max(t[key] for t in trials)) for key in (*_TO_OWN, "growth")]
     hostile = sum(t["hostile"] for t in trials)
     admitted = sum(t["hostile_admitted"] for t in trials) / hostile if hostile else 0.0
     return " | ".join([*cells, f"{admitted:.0%}", f"{max(t['worst_to_own'] for t in trials):.2f}"])
@@ -177,7 +184,7 @@ def _grouped(
 
 
 def _times(value: float) -> str:
-    if value >= INFINITE:
+    if value >= INFINITE**0.5:
         return "diverges"
     return f"{value:.3f}" if value < 100 else f"{value:,.0f}"
 
