@@ -510,6 +510,7 @@ def _configuration(name: str, committee: int, depth: int) -> FederationConfig:
         lag_spread=4 * ONE,
         twin_alignment_bits=20,
         twin_distance=0,
+        ring_distance=0,
         outlier_factor=8 * ONE,
         score_floor=-ONE,
         regret_limit=4 * ONE,

@@ -5,6 +5,8 @@ Rules:
   1 - 2^-`copy_alignment_bits`), whatever else is changed or scaled; or when they are aligned to
   `twin_alignment_bits` and say the same, up to `twin_distance` of whitened distance per coefficient: that is
   what noise on a copied R leaves, whether z is copied or made anew from the copied coefficients;
+- updates of one round whose coefficients agree to within `ring_distance`, whoever's rows they claim, count
+  once: rows of one's own never agree so, but where models are projected they do, so it can be zero, for off;
 - whoever showed it in the earliest remembered round is its author; two that did so in the same earlier round
   are both authors, because which of them copied an aborted round, which nothing remembers, cannot be told;
 - of those who show it first in this round one counts: whoever goes on with data of its own, then one that
@@ -75,14 +77,28 @@ def find_copies(
     return found
 
 
+def find_rings(
+    now: Sequence[Shown], agree: Callable[[Shown, Shown], bool], rank: Callable[[int], Any]
+) -> Mapping[int, Copied]:
+    """Return who says in this round what somebody else says who ranks before it, by index.
+
+    Nothing that was shown before matters, else a ring that once said the same would be authors for ever.
+    """
+    found = {}
+    for ours in now:
+        chosen = min((n.index for n in now if n is ours or agree(ours, n) or agree(n, ours)), key=rank)
+        if chosen != ours.index:
+            found[ours.index] = Copied(chosen, earlier=False)
+    return found
+
+
 def _first_authors(shown: Sequence[Shown]) -> frozenset[int]:
     first = min((past.round for past in shown), default=0)
     return frozenset(past.index for past in shown if past.round == first)
 
 
-def same_data(config: FederationConfig, base: FixedVector) -> Callable[[Shown, Shown], bool]:
-    """Return the test whether one update shows the data of another, seen from the base model."""
-    gates, space = config.gates, SPACES[config.exchange]
+def _coefficients_of(config: FederationConfig) -> Callable[[Shown], FixedVector | None]:
+    space = SPACES[config.exchange]
 
     @cache
     def coefficients(shown: Shown) -> FixedVector | None:
@@ -91,6 +107,26 @@ def same_data(config: FederationConfig, base: FixedVector) -> Callable[[Shown, S
             return space.solve(pooled, config.theta_scale)
         except InvalidValueError:  # what was shown has no coefficients on the grid of the model
             return None
+
+    return coefficients
+
+
+def same_words(config: FederationConfig) -> Callable[[Shown, Shown], bool]:
+    """Return the test whether one update says the coefficients of another, within `ring_distance`."""
+    space, limit = SPACES[config.exchange], config.gates.ring_distance
+    coefficients = _coefficients_of(config)
+
+    def agree(ours: Shown, theirs: Shown) -> bool:
+        theta = coefficients(theirs) if limit else None
+        return theta is not None and space.distance(ours.information, theta) < limit
+
+    return agree
+
+
+def same_data(config: FederationConfig, base: FixedVector) -> Callable[[Shown, Shown], bool]:
+    """Return the test whether one update shows the data of another, seen from the base model."""
+    gates, space = config.gates, SPACES[config.exchange]
+    coefficients = _coefficients_of(config)
 
     def same(ours: Shown, theirs: Shown) -> bool:
         left, right = ours.information, theirs.information

@@ -6,8 +6,8 @@ Rules:
 - V7 a survivor of V1-V6 is no outlier, and weighs what `standing` says;
 - V8 the median of the scores that `scores` hears reaches `score_floor`, and is not regretted beyond
   `regret_limit`; `consensus.regret` also says what share of its weight an update keeps;
-- fewer than `min_updates` updates with a say abort the round, and so do too few for the rule to stand its
-  number of hostile ones: never silently a plain mean;
+- fewer than `min_updates` admitted updates with a say abort the round, and so do too few for the rule to
+  stand its number of hostile ones, and a round in which none keeps any weight: never silently a plain mean;
 - the new model is the exact weighted pool of the admitted information; roots of its autoregression beyond
   `model_root_bound` are contracted inside (`consensus.stability`); an aborted round changes nothing;
 - the federation drifts when at least two admitted updates with weight, more than f, and a share of
@@ -48,8 +48,8 @@ def decide(given: RoundInput) -> Outcome:
     try:
         found = standings(given, [c for c in candidates if c.reason is None])
         judged = [_judge(given, c, found, hearing) for c in candidates]
-        judged, qualities = _qualities(given, judged, found)
-        verdicts = _weighed(given, candidates, judged, found, qualities)
+        judged, regrets = _regrets(given, judged, found)
+        verdicts = _weighed(given, candidates, judged, found, regrets)
         model, stabilised = _aggregate(given, candidates, verdicts)
     except InvalidValueError as error:
         raise RoundAbortedError(f"the updates have no common solution; the round aborts: {error}") from error
@@ -61,7 +61,7 @@ def decide(given: RoundInput) -> Outcome:
         evidence=given.evidence.hash(),
         verdicts=verdicts,
         model=model,
-        reputations=_new_reputations(given, verdicts, conduct, qualities),
+        reputations=_new_reputations(given, verdicts, conduct, regrets),
         depth=given.config.depth,
         drift=_drift(given, candidates, verdicts),
         stabilised=stabilised,
@@ -112,18 +112,18 @@ def _judge(
     return verdict
 
 
-def _qualities(
+def _regrets(
     given: RoundInput, judged: Sequence[Verdict], found: Mapping[int, Standing]
 ) -> tuple[list[Verdict], Mapping[int, int]]:
-    """Return the verdicts after the regret of V8, and the Q16 quality of every update still admitted."""
+    """Return the verdicts after the regret of V8, and the regret of every update still admitted."""
     scores = {v.index: v.score for v in judged if v.admitted and v.score is not None}
     usual = usual_score(score for index, score in scores.items() if found[index].votes)
     regrets = {index: regret(score, usual) for index, score in scores.items()}
-    limit, scale = given.config.gates.regret_limit, given.config.gates.regret_scale
+    limit = given.config.gates.regret_limit
     verdicts = [_with_measures(v, {"regret": regrets[v.index]}) if v.index in regrets else v for v in judged]
     return (
         [replace(v, reason=Reason.LOW_SCORE) if regrets.get(v.index, 0) > limit else v for v in verdicts],
-        {index: quality(r, scale) for index, r in regrets.items() if r <= limit},
+        {index: r for index, r in regrets.items() if r <= limit},
     )
 
 
@@ -137,7 +137,7 @@ def _weighed(
     candidates: Sequence[Candidate],
     judged: Sequence[Verdict],
     found: Mapping[int, Standing],
-    qualities: Mapping[int, int],
+    regrets: Mapping[int, int],
 ) -> tuple[Verdict, ...]:
     """Return the verdicts with the weights of the admitted.
 
@@ -150,11 +150,14 @@ def _weighed(
         raise RoundAbortedError(
             f"{votes} verified updates with weight, {given.config.min_updates} are needed; the round aborts"
         )
-    full = weights(given, admitted, found)
-    return tuple(
-        replace(v, weight=full[v.index] * share(qualities[v.index]) >> 16) if v.admitted else v
+    full, scale = weights(given, admitted, found), given.config.gates.regret_scale
+    weighed = tuple(
+        replace(v, weight=full[v.index] * share(regrets[v.index], scale) >> 16) if v.admitted else v
         for v in judged
     )
+    if not any(v.weight for v in weighed):
+        raise RoundAbortedError("no verified update keeps any weight; the round aborts")
+    return weighed
 
 
 def _aggregate(
@@ -188,10 +191,16 @@ def _new_reputations(
     given: RoundInput,
     verdicts: Sequence[Verdict],
     conduct: Sequence[Scorer],
-    qualities: Mapping[int, int],
+    regrets: Mapping[int, int],
 ) -> tuple[Reputation, ...]:
+    scale = given.config.gates.regret_scale
     trained = [
-        rule.train_step(given.reputations[v.index], v.reason, qualities.get(v.index, 0), given.evidence.round)
+        rule.train_step(
+            given.reputations[v.index],
+            v.reason,
+            quality(regrets[v.index], scale) if v.admitted else 0,
+            given.evidence.round,
+        )
         for v in verdicts
     ]
     return tuple(validated(given, verdicts, conduct, index, r) for index, r in enumerate(trained))

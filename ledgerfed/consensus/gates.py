@@ -23,7 +23,7 @@ from ledgerfed.aggregation.information import ExactInformation
 from ledgerfed.aggregation.space import SPACES, Contribution, Space
 from ledgerfed.consensus.authenticate import culprits, effective_leaves, equivocators
 from ledgerfed.consensus.claims import are_consistent, claims_of
-from ledgerfed.consensus.copies import Copied, Shown, find_copies, same_data
+from ledgerfed.consensus.copies import Copied, Shown, find_copies, find_rings, same_data, same_words
 from ledgerfed.consensus.stability import is_stable, largest_coefficient
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.configuration import FederationConfig
@@ -229,7 +229,9 @@ def _check_copies(given: RoundInput, candidates: Sequence[Candidate]) -> list[Ca
         if c.information and c.reason is None
     ]
     same = same_data(given.config, given.base.theta)
-    copied = find_copies(before, now, same, lambda index: _claim(given, index))
+    copied = dict(find_copies(before, now, same, lambda index: _claim(given, index)))
+    left = [shown for shown in now if shown.index not in copied]
+    copied |= find_rings(left, same_words(given.config), lambda index: _claim(given, index))
     return [_refuse_copy(c, copied[c.index]) if c.index in copied else c for c in candidates]
 
 

@@ -3,6 +3,8 @@
 Rules:
 - who has earned no influence yet has no say in where the centre lies, nor in what a rule makes of others:
   newcomers cannot outvote anybody by their number (threats N13, N14);
+- if the survivors with influence are fewer than `min_updates`, all survivors have a say, and at least LEAST:
+  an aborted round changes no reputation, so a federation that lost its voters would not find them again;
 - V7 an update is an outlier when its whitened distance from the centre exceeds `outlier_factor` times the
   lower median of the voters' distances (a median below 1.0 counts as 1.0);
 - claimed information and claimed samples count up to so many times the voters' lower median (threat N16);
@@ -24,6 +26,9 @@ from ledgerfed.consensus.gates import Candidate, RoundInput, order_key
 from ledgerfed.errors import InvalidValueError
 from ledgerfed.protocol.rule import Rule
 from ledgerfed.protocol.score import ONE, lower_median
+
+LEAST = ONE // 4
+"""The influence of everybody where too few have any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ def standings(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int,
     if not survivors:
         return {}
     ordered = sorted(survivors, key=lambda c: order_key(given.evidence.opened_at, c.index))
-    voters = [c for c in ordered if _influence(given, c)] or ordered
+    influence = _influences(given, ordered)
+    voters = [c for c in ordered if influence[c.index]]
     caps = _caps(given, ordered, voters)
     centre = robust_centre(
         [information_of(c) for c in voters],
@@ -67,7 +73,7 @@ def standings(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int,
     return {
         c.index: Standing(
             caps[c.index],
-            _discounted(given, caps[c.index] * _influence(given, c) >> 16, c.staleness),
+            _discounted(given, caps[c.index] * influence[c.index] >> 16, c.staleness),
             damping(distances[c.index], median),
             distances[c.index],
             limit,
@@ -121,17 +127,26 @@ def _shares(
     return {c.index: (part << 16) // largest for c, part in zip(voters, parts, strict=True)}
 
 
+def information_caps(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int, int]:
+    """Return per index of the survivors the Q16 factor that caps what information they claim."""
+    influence = _influences(given, survivors)
+    return _trace_caps(given, survivors, [c for c in survivors if influence[c.index]])
+
+
+def _trace_caps(
+    given: RoundInput, survivors: Sequence[Candidate], voters: Sequence[Candidate]
+) -> Mapping[int, int]:
+    if not voters:
+        return {}
+    usual, cap = lower_median([information_of(c).trace for c in voters]), given.config.gates.trace_cap
+    return {c.index: ratio_cap(information_of(c).trace, cap, usual) for c in survivors}
+
+
 def _caps(given: RoundInput, ordered: Sequence[Candidate], voters: Sequence[Candidate]) -> Mapping[int, int]:
     """Return per index the Q16 factor that caps claimed information and claimed samples."""
-    gates = given.config.gates
-    trace = lower_median([information_of(c).trace for c in voters])
-    samples = lower_median([_samples(c) for c in voters])
-    return {
-        c.index: ratio_cap(information_of(c).trace, gates.trace_cap, trace)
-        * ratio_cap(_samples(c), gates.sample_cap, samples)
-        >> 16
-        for c in ordered
-    }
+    traces = _trace_caps(given, ordered, voters)
+    usual, cap = lower_median([_samples(c) for c in voters]), given.config.gates.sample_cap
+    return {c.index: traces[c.index] * ratio_cap(_samples(c), cap, usual) >> 16 for c in ordered}
 
 
 def _samples(candidate: Candidate) -> int:
@@ -140,8 +155,11 @@ def _samples(candidate: Candidate) -> int:
     return candidate.opening.n_samples
 
 
-def _influence(given: RoundInput, candidate: Candidate) -> int:
-    return reputation.influence(given.reputations[candidate.index])
+def _influences(given: RoundInput, survivors: Sequence[Candidate]) -> Mapping[int, int]:
+    earned = {c.index: reputation.influence(given.reputations[c.index]) for c in survivors}
+    if sum(value > 0 for value in earned.values()) >= given.config.min_updates:
+        return earned
+    return {index: max(value, LEAST) for index, value in earned.items()}
 
 
 def _discounted(given: RoundInput, weight: int, staleness: int) -> int:

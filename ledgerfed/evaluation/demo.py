@@ -47,6 +47,7 @@ GATES: Final = Gates(
     lag_spread=ONE // 2,
     twin_alignment_bits=1,
     twin_distance=ONE // 256,
+    ring_distance=0,
     outlier_factor=8 * ONE,
     score_floor=-ONE // 2,
     regret_limit=2 * ONE,

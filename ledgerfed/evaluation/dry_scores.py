@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from ledgerfed.aggregation.information import ratio_cap
 from ledgerfed.consensus import RoundInput
 from ledgerfed.consensus.gates import Candidate
+from ledgerfed.consensus.standing import information_caps
 from ledgerfed.exchange.distillation import Probe, as_information, coefficients
 from ledgerfed.node.walk import Workbench
-from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, clip_score, lower_median
+from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, clip_score
 from ledgerfed.protocol.update import Update
 from ledgerfed.series.arrays import Floats
 
@@ -47,11 +47,9 @@ def everybodys_scores(
 
 
 def _capped(given: RoundInput, candidates: Sequence[Candidate]) -> list[tuple[Candidate, int]]:
-    survivors = [(c, c.information.trace) for c in candidates if c.reason is None and c.information]
-    if not survivors:
-        return []
-    median = lower_median([trace for _, trace in survivors])
-    return [(c, ratio_cap(trace, given.config.gates.trace_cap, median)) for c, trace in survivors]
+    survivors = [c for c in candidates if c.reason is None and c.information]
+    caps = information_caps(given, survivors)
+    return [(c, caps[c.index]) for c in survivors]
 
 
 def _joined(given: RoundInput, probe: Probe | None, update: Update | None, cap: int) -> Floats | None:

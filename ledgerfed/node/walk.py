@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from ledgerfed.aggregation.information import ratio_cap
 from ledgerfed.consensus import RoundInput, decide, pass_gates
 from ledgerfed.consensus.gates import SAMPLES_PER_COLUMN
+from ledgerfed.consensus.standing import information_caps
 from ledgerfed.errors import InvalidValueError, VerificationError
 from ledgerfed.exchange import (
     Basis,
@@ -44,7 +44,7 @@ from ledgerfed.protocol.merkle import PositionalTree, build_tree
 from ledgerfed.protocol.model import GlobalModel, decode_model
 from ledgerfed.protocol.payload import update_hash
 from ledgerfed.protocol.predictions import PredictionsUpdate
-from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, clip_score, lower_median
+from ledgerfed.protocol.score import GATED, NOT_HELD, ONE, clip_score
 from ledgerfed.protocol.typed_data import certificate_digest, leaf_digest
 from ledgerfed.protocol.update import Update, payload_of
 from ledgerfed.series import Panel, Split, Standardisation, align, standardisation
@@ -251,15 +251,16 @@ def give_verdicts(bench: Workbench, index: int, given: RoundInput, held: frozens
     """
     candidates = pass_gates(given, held)
     survivors = [c for c in candidates if c.reason is None and c.update and c.information]
-    traces = [c.information.trace for c in survivors if c.information]
+    caps = information_caps(given, survivors)
     scores = [NOT_HELD] * given.config.capacity
     for candidate in candidates:
         if candidate.opening is not None and candidate.reason is not None:
             scores[candidate.index] = GATED
-    for candidate, trace in zip(survivors, traces, strict=True):
-        cap = ratio_cap(trace, given.config.gates.trace_cap, lower_median(traces))
+    for candidate in survivors:
         scores[candidate.index] = (
-            0 if candidate.index == index else _improvement(bench, given.base, candidate.update, cap)
+            0
+            if candidate.index == index
+            else _improvement(bench, given.base, candidate.update, caps[candidate.index])
         )
     return tuple(scores)
 

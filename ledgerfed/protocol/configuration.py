@@ -71,9 +71,12 @@ class Gates:
     [1 / band, band], that of any other column below band. lag_spread: V5, how far the autocovariances that
     R and z state several times may differ, as a share of the variance. twin_alignment_bits and twin_distance:
     V6, updates whose R are so nearly aligned and that say the same within this whitened distance per
-    coefficient are copies too. outlier_factor: V7, largest whitened distance in units of the lower median.
+    coefficient are copies too. ring_distance: V6, updates of one round whose coefficients agree to within
+    this whitened distance per coefficient count once (0: off). outlier_factor: V7, largest whitened distance
+    in units of the lower median.
     score_floor: V8, smallest lower-median score (negative: a loss). regret_limit: V8, by what share an
-    update's hold-out error may exceed the usual one. regret_scale: the share at which its quality is a half.
+    update's hold-out error may exceed the usual one. regret_scale: the share at which it keeps a quarter of
+    its weight.
     trace_cap and sample_cap: claimed information and
     samples count up to so many times the lower median. model_root_bound: no root of the global model's
     autoregression comes to this modulus (1.0 allows none on the unit circle). drift_share: the share of
@@ -93,6 +96,7 @@ class Gates:
     lag_spread: int
     twin_alignment_bits: int
     twin_distance: int
+    ring_distance: int
     outlier_factor: int
     score_floor: int
     regret_limit: int
@@ -112,6 +116,7 @@ class Gates:
         require_range("copy_alignment_bits", self.copy_alignment_bits, 1, 40)
         require_range("twin_alignment_bits", self.twin_alignment_bits, 1, self.copy_alignment_bits)
         require_range("twin_distance", self.twin_distance, 0, 1 << 32)
+        require_range("ring_distance", self.ring_distance, 0, 1 << 32)
         require_range("lag_spread", self.lag_spread, 1, 1 << 32)
         require_range("copy_memory", self.copy_memory, 1, 1024)
         require_range("score_floor", self.score_floor, -ONE, -1)
@@ -175,6 +180,11 @@ class FederationConfig:
                 "federation exchanges name a rule that weighs whole updates"
             )
         self.aggregation.require(self.min_updates)
+        if 4 * self.genesis_reputation.trainer.value <= ONE:
+            raise InvalidValueError(
+                f"who starts with a reputation of {self.genesis_reputation.trainer.value}/{ONE} has no "
+                "say; let the members of the genesis registry start above a quarter"
+            )
         require_range("the prior precision", self.prior, 1, (1 << 62) - 1)
         require_range("the theta scale", self.theta_scale, 0, 62)
         require_range("the precision scale", self.precision_scale, 0, 62)

@@ -95,6 +95,7 @@ def make_config() -> FederationConfig:
             lag_spread=4 * ONE,
             twin_alignment_bits=12,
             twin_distance=0,
+            ring_distance=0,
             outlier_factor=64 * ONE,
             score_floor=-ONE // 2,
             regret_limit=4 * ONE,

@@ -63,6 +63,7 @@ def gates() -> Gates:
         lag_spread=4 * ONE,
         twin_alignment_bits=20,
         twin_distance=0,
+        ring_distance=0,
         outlier_factor=12 * ONE,
         score_floor=-ONE // 8,
         regret_limit=4 * ONE,

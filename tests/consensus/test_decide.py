@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ledgerfed.consensus import PastUpdate, decide
 from ledgerfed.consensus.decide import available
+from ledgerfed.consensus.standing import LEAST
 from ledgerfed.errors import InvalidValueError, RoundAbortedError
 from ledgerfed.exchange import dequantise, model_to_precision, model_to_theta
 from ledgerfed.protocol.fixedpoint import round_significant
@@ -332,9 +333,11 @@ def test_too_few_updates_abort_and_are_never_averaged(scene):
     nobody = replace(scene, payloads={})
     with pytest.raises(RoundAbortedError, match="0 verified updates"):
         nobody.outcome()
-    strangers = replace(scene, reputations=(NEWCOMER,) * 8)
-    with pytest.raises(RoundAbortedError, match="0 verified updates"):
-        strangers.outcome()
+
+
+def test_where_nobody_has_a_say_all_have_the_same_small_one(scene):
+    strangers = replace(scene, reputations=(NEWCOMER,) * 8).outcome()
+    assert {v.weight for v in strangers.verdicts} == {LEAST}
 
 
 def test_a_sum_that_does_not_fit_the_grid_aborts(scene):

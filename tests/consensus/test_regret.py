@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledgerfed.consensus.regret import quality, regret, share, usual_score
+from ledgerfed.consensus.regret import PATIENCE, quality, regret, share, usual_score
 from ledgerfed.errors import RoundAbortedError
 from ledgerfed.protocol.manifest import Reason
 from ledgerfed.protocol.rule import Aggregation, Rule
@@ -49,13 +49,12 @@ def test_an_error_half_as_large_again_is_a_regret_of_one_half_in_every_round():
 
 
 @given(st.integers(0, 1 << 36), st.integers(1, 1 << 32))
-def test_quality_falls_from_one_through_a_half_at_the_scale(regretted, scale):
-    found = quality(regretted, scale)
-    assert 0 <= found <= ONE
-    assert found == ONE if regretted == 0 else found <= ONE
-    assert found >= quality(regretted + 1, scale)
-    assert quality(scale, scale) == ONE // 2
-    assert share(found) <= found
+def test_weight_falls_faster_than_quality_from_one_without_regret(regretted, scale):
+    kept, good = share(regretted, scale), quality(regretted, scale)
+    assert 0 <= kept <= good <= ONE
+    assert kept >= share(regretted + 1, scale)
+    assert share(0, scale) == quality(0, scale) == ONE
+    assert (share(scale, scale), quality(PATIENCE * scale, scale)) == (ONE // 4, ONE // 2)
 
 
 def test_nobody_to_compare_with_is_as_bad_as_it_gets():
@@ -66,14 +65,13 @@ def test_nobody_to_compare_with_is_as_bad_as_it_gets():
 def test_n10_a_ring_that_is_of_less_use_than_others_loses_most_of_its_weight_and_its_reputation(scene):
     """An attack inside every distance, such as ALIE, still costs those who forecast with it."""
     usual, ring = ONE // 4, (5, 6, 7)
-    worse = usual - (ONE - usual) * 15 // 100  # a regret of 0.15, a quality of 0.24
+    worse = usual - (ONE - usual) * 15 // 100  # a regret of 0.15, a share of 0.06
     attacked = limited(scored(scene, dict.fromkeys(ring, worse))).outcome()
     weights = [v.weight for v in attacked.verdicts]
     assert all(v.admitted for v in attacked.verdicts)
     assert max(weights[i] for i in ring) < min(weights[i] for i in range(5)) // 15
     for i in ring:
-        before, after = scene.reputations[i].trainer.value, attacked.reputations[i].trainer.value
-        assert after < before
+        assert attacked.reputations[i].trainer.value < attacked.reputations[0].trainer.value
 
 
 @pytest.mark.threat("N10")

@@ -175,3 +175,20 @@ def test_what_a_federation_aggregates_by_is_named_exactly():
         Aggregation(Rule.REDESCENDING, 1, mixing=True)
     with pytest.raises(InvalidValueError, match="missing keys"):
         Aggregation.from_document({"rule": "krum", "hostile": 1})
+
+
+def test_a_federation_that_lost_its_voters_finds_them_again(scene):
+    """An aborted round changes no reputation, so without this whoever fell below a quarter stayed there."""
+    lost = replace(scene.reputations[0], trainer=replace(scene.reputations[0].trainer, a=0, b=5 * ONE))
+    reputations = tuple(r if i < 4 else lost for i, r in enumerate(scene.reputations))
+    few = under(replace(scene, reputations=reputations), Rule.REDESCENDING, 2)
+    outcome = few.outcome()
+    found = weights(outcome)
+    assert max(found[4:]) <= min(found[:4]) // 2
+    assert all(outcome.reputations[i].trainer.value > lost.trainer.value for i in range(4, 8))
+
+
+def test_members_who_could_never_have_a_say_are_refused_with_the_configuration(scene):
+    newcomer = replace(scene.reputations[0], trainer=replace(scene.reputations[0].trainer, a=0, b=0))
+    with pytest.raises(InvalidValueError, match="has no say"):
+        replace(scene.config, genesis_reputation=newcomer)

@@ -46,6 +46,7 @@ def configuration() -> FederationConfig:
         lag_spread=4 * one,
         twin_alignment_bits=20,
         twin_distance=0,
+        ring_distance=0,
         outlier_factor=8 * one,
         score_floor=-one,
         regret_limit=4 * one,

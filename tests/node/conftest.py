@@ -59,6 +59,7 @@ def configuration(windows: Windows = WINDOWS, **changes: object) -> FederationCo
         lag_spread=4 * ONE,
         twin_alignment_bits=14,
         twin_distance=0,
+        ring_distance=0,
         outlier_factor=8 * ONE,
         score_floor=-ONE // 2,
         regret_limit=4 * ONE,

@@ -94,6 +94,7 @@ def configuration() -> FederationConfig:
         lag_spread=4 * ONE,
         twin_alignment_bits=24,
         twin_distance=0,
+        ring_distance=0,
         outlier_factor=6 * ONE,
         score_floor=-ONE // 8,
         regret_limit=4 * ONE,
