@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ledgerfed.evaluation.pieces import Piece
 
 DIGITS: Final = "digits"
-DIGIT_SEEDS: Final = 2
+DIGIT_SEEDS: Final = 1
 _KEYS: Final = frozenset({"without", "attacks", "digits", "targets"})
 _OF_DIGITS: Final = frozenset({"defence", "concentration", "hostile", "trials"})
 
