@@ -91,7 +91,7 @@ def demo_config(nodes: int = NODES, scenario: DemoScenario = TRANSIT) -> Federat
         width=scenario.basis.width,
         depth=max(1, (nodes - 1).bit_length()),
         committee=tuple(range(nodes)),
-        min_updates=2 * hostile_bound(nodes) + 1,
+        min_updates=max(3, 2 * hostile_bound(nodes) + 1),
         windows=WINDOWS,
         gates=replace(GATES, **scenario.limits),
         genesis_reputation=Reputation(EARNED, EARNED),

@@ -32,7 +32,8 @@ def test_both_hostile_nodes_are_rejected_in_every_round_with_the_right_reason_an
 ) -> None:
     _, document = demonstration
     hostile = attackers(3)
-    reasons = {"sign flip": ["V7:outlier"] * 3, "free rider": ["V6:base-copy", "V6:copy", "V6:copy"]}
+    contradicts = "V5:inconsistent-information"  # the lags of whoever says it
+    reasons = {"sign flip": [contradicts] * 3, "free rider": [contradicts, "V6:copy", "V6:copy"]}
     for round_number, entry in enumerate(document["rounds"]):
         assert entry["phase"] == "certified"
         assert entry["admitted"] == [node for node in range(8) if node not in hostile]

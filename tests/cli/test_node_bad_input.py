@@ -87,7 +87,7 @@ def test_no_federation_file(founded: Federation, tmp_path: Path) -> None:
     [
         (lambda d: d.update(chain_id=1), 6, ("expected chain 1", "check URL and chain id")),
         (lambda d: d.update(contract="0x" + "12" * 20), 6, ("nothing is deployed", "check both")),
-        (lambda d: d["configuration"].update(min_updates=2), 2, ("was deployed for the configuration",)),
+        (lambda d: d["configuration"].update(min_updates=4), 2, ("was deployed for the configuration",)),
         (lambda d: d["members"][3].update(address="0x" + "34" * 20), 2, ("does not list 0x3434",)),
         (lambda d: d["members"][1].update(address=d["members"][0]["address"]), 2, ("the same address",)),
         (lambda d: d["members"][1].update(url="peer"), 2, ("'peer' is no URL of a peer",)),

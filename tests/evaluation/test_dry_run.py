@@ -66,7 +66,7 @@ def test_a_federation_of_predictions_refuses_both_attackers_and_its_student_beat
     benches = [replace(bench, probe=probe) for bench in trained[0]]
     locals_ = [fit_local(bench, load_family(f)) for bench, f in zip(benches, families, strict=True)]
     rules = replace(
-        config(2), basis=probe.to_bytes(), width=probe.width, exchange=Exchange.PREDICTIONS, min_updates=2
+        config(2), basis=probe.to_bytes(), width=probe.width, exchange=Exchange.PREDICTIONS, min_updates=3
     )
     outcomes = dry_rounds(rules, benches, locals_, {1: SignFlip(), 4: FreeRider(1)}, 2)
     for outcome, copied in zip(outcomes, (Reason.BASE_COPY, Reason.COPY), strict=True):
