@@ -63,9 +63,10 @@ def open_config(config: FederationConfig) -> FederationConfig:
         lag_spread=1 << 32,
         twin_alignment_bits=40,
         twin_distance=0,
+        ring_distance=0,
         outlier_factor=WIDE,
         score_floor=-ONE,
-        regret_limit=16 * ONE,
+        regret_limit=1 << 32,
     )
     return replace(config, gates=gates)
 
