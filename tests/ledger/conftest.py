@@ -65,7 +65,7 @@ def configuration() -> FederationConfig:
         min_updates=2,
         windows=Windows(commit=6, force=3, score=6, certify=6, challenge=2),
         gates=gates,
-        genesis_reputation=Reputation(Evidence(0, 0), Evidence(0, 0)),
+        genesis_reputation=Reputation(Evidence(one, 0), Evidence(0, 0)),
         prior=1,
         theta_scale=40,
         precision_scale=20,
